@@ -1,0 +1,70 @@
+// Package nstest gives tests network namespaces of their own: a test that needs a network makes one, and
+// what it made goes away with it.
+package nstest
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netns"
+)
+
+// Require skips the test where it may not make network namespaces: it needs root and CAP_SYS_ADMIN.
+func Require(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to make network namespaces")
+	}
+}
+
+// New makes a named network namespace with its loopback up and deletes it when the test ends. The name is
+// made unique with the test process's PID.
+func New(t testing.TB, name string) string {
+	t.Helper()
+	Require(t)
+	full := "nlbt-" + name + "-" + strconv.Itoa(os.Getpid())
+	Run(t, "ip", "netns", "add", full)
+	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", full).Run() })
+	Run(t, "ip", "-n", full, "link", "set", "lo", "up")
+	return full
+}
+
+// Do runs f on a thread that is inside the namespace. Sockets that f opens stay in it; goroutines that f
+// starts do not run in it.
+func Do(t testing.TB, name string, f func()) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		// The thread is never unlocked: it dies with the goroutine, so no other goroutine finds itself elsewhere.
+		runtime.LockOSThread()
+		ns, err := netns.GetFromName(name)
+		if err != nil {
+			done <- err
+			return
+		}
+		defer ns.Close()
+		if err := netns.Set(ns); err != nil {
+			done <- err
+			return
+		}
+		f()
+		done <- nil
+	}()
+	if err := <-done; err != nil {
+		t.Fatalf("entering namespace %s: %v", name, err)
+	}
+}
+
+// Run executes a command and fails the test with its output when it fails.
+func Run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
