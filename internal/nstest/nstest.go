@@ -41,6 +41,7 @@ func Do(t testing.TB, name string, f func()) {
 	go func() {
 		// The thread is never unlocked: it dies with the goroutine, so no other goroutine finds itself elsewhere.
 		runtime.LockOSThread()
+		defer close(done) // also when f ends the test by t.Fatal
 		ns, err := netns.GetFromName(name)
 		if err != nil {
 			done <- err
@@ -52,7 +53,6 @@ func Do(t testing.TB, name string, f func()) {
 			return
 		}
 		f()
-		done <- nil
 	}()
 	if err := <-done; err != nil {
 		t.Fatalf("entering namespace %s: %v", name, err)
