@@ -1,0 +1,224 @@
+package announce
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/layer2"
+)
+
+// excludeLabel takes a node out of external load balancing, whatever its value
+// (https://kubernetes.io/docs/reference/labels-annotations-taints/).
+const excludeLabel = "node.kubernetes.io/exclude-from-external-load-balancers"
+
+// Decide returns the plan of the node v.Node. It is a pure function of the view.
+func Decide(v View) Plan {
+	d := newDecision(v)
+	for _, s := range v.Services {
+		for _, addr := range s.Addrs {
+			d.address(s, addr)
+		}
+	}
+	return d.plan()
+}
+
+type decision struct {
+	view     View
+	self     Reason // why this node announces nothing at all; empty: it may
+	eligible []Node // the nodes that may announce, in order of name
+	peers    []bgp.Peer
+	routes   map[netip.Prefix]bool
+	claims   map[netip.Addr]bool
+	verdicts []Verdict
+}
+
+func newDecision(v View) *decision {
+	d := &decision{view: v, self: NodeNotSelected, routes: map[netip.Prefix]bool{}, claims: map[netip.Addr]bool{}}
+	for _, n := range v.Nodes {
+		why := n.barred()
+		if why == "" {
+			d.eligible = append(d.eligible, n)
+		}
+		if n.Name == v.Node {
+			d.self = why
+			d.peers = peersOf(n, v.Peers)
+		}
+	}
+	slices.SortFunc(d.eligible, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	return d
+}
+
+// barred says why the node may not announce anything; empty: it may.
+func (n Node) barred() Reason {
+	_, excluded := n.Labels[excludeLabel]
+	switch {
+	case excluded:
+		return NodeExcluded
+	case n.NetworkUnavailable:
+		return NodeNetworkUnavailable
+	case n.OutOfService:
+		return NodeOutOfService
+	}
+	return ""
+}
+
+// peersOf returns the neighbours that the node has a session with. A peer without a router ID gets the
+// node's first IPv4 address as such; where there is none, the engine derives one.
+func peersOf(n Node, peers []Peer) []bgp.Peer {
+	var id netip.Addr
+	if i := slices.IndexFunc(n.InternalIPs, netip.Addr.Is4); i >= 0 {
+		id = n.InternalIPs[i]
+	}
+	var out []bgp.Peer
+	for _, p := range peers {
+		if !p.Nodes.Matches(n.Labels) {
+			continue
+		}
+		if !p.RouterID.IsValid() {
+			p.RouterID = id
+		}
+		out = append(out, p.Peer)
+	}
+	return out
+}
+
+func (d *decision) address(s Service, addr netip.Addr) {
+	i := slices.IndexFunc(d.view.Pools, func(p Pool) bool { return p.Addresses.Contains(addr) })
+	if i < 0 {
+		d.record(s, addr, "", NotConfigured, "")
+		return
+	}
+	if d.view.Pools[i].Layer2 {
+		why, owner := d.layer2(s, addr)
+		d.record(s, addr, Layer2, why, owner)
+		if why == "" {
+			d.claims[addr] = true
+		}
+	}
+	if d.view.Pools[i].BGP {
+		why := d.bgp(s, addr)
+		d.record(s, addr, BGP, why, "")
+		if why == "" {
+			d.routes[netip.PrefixFrom(addr, addr.BitLen())] = true
+		}
+	}
+}
+
+func (d *decision) record(s Service, addr netip.Addr, p Protocol, why Reason, owner string) {
+	d.verdicts = append(d.verdicts, Verdict{Service: s.Name, Addr: addr, Protocol: p, Reason: why, Owner: owner})
+}
+
+func (d *decision) bgp(s Service, addr netip.Addr) Reason {
+	if why, _ := d.may(s, addr); why != "" {
+		return why
+	}
+	if len(d.peers) == 0 {
+		return NodeNotSelected
+	}
+	return ""
+}
+
+func (d *decision) layer2(s Service, addr netip.Addr) (why Reason, owner string) {
+	why, candidates := d.may(s, addr)
+	owner = layer2.Owner(addr, names(alive(candidates)))
+	if why == "" && owner != d.view.Node {
+		why = NotOwner
+	}
+	return why, owner
+}
+
+// may says whether this node may announce the address, and which nodes may.
+func (d *decision) may(s Service, addr netip.Addr) (Reason, []Node) {
+	if !s.Allocated {
+		return NotAllocated, nil
+	}
+	why, nodes := NoEndpoints, []Node(nil)
+	if serves(s, addr) {
+		why, nodes = "", d.eligible
+		if s.Local {
+			why, nodes = NoLocalEndpoints, d.withEndpoints(s, addr)
+		}
+	}
+	if d.self != "" {
+		return d.self, nodes
+	}
+	if slices.ContainsFunc(nodes, func(n Node) bool { return n.Name == d.view.Node }) {
+		return "", nodes
+	}
+	return why, nodes
+}
+
+// withEndpoints returns the eligible nodes that have a ready endpoint of their own; where no node has, those
+// whose endpoints still serve while they terminate (as kube-proxy does, KEP-1669).
+func (d *decision) withEndpoints(s Service, addr netip.Addr) []Node {
+	var ready, serving []Node
+	for _, n := range d.eligible {
+		switch c := s.Endpoints[n.Name].of(addr); {
+		case c.Ready > 0:
+			ready = append(ready, n)
+		case c.Serving > 0:
+			serving = append(serving, n)
+		}
+	}
+	if len(ready) > 0 {
+		return ready
+	}
+	return serving
+}
+
+func serves(s Service, addr netip.Addr) bool {
+	for _, e := range s.Endpoints {
+		if c := e.of(addr); c.Ready > 0 || c.Serving > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// alive returns the nodes that can be trusted to answer: those that are Ready and run a speaker; where there
+// is none, those that run a speaker, and then all, because an address without an owner helps nobody.
+func alive(nodes []Node) []Node {
+	var running, ready []Node
+	for _, n := range nodes {
+		if n.Speaker {
+			running = append(running, n)
+			if n.Ready {
+				ready = append(ready, n)
+			}
+		}
+	}
+	switch {
+	case len(ready) > 0:
+		return ready
+	case len(running) > 0:
+		return running
+	}
+	return nodes
+}
+
+func names(nodes []Node) []string {
+	out := make([]string, len(nodes))
+	for i, n := range nodes {
+		out[i] = n.Name
+	}
+	return out
+}
+
+func (d *decision) plan() Plan {
+	p := Plan{Peers: d.peers, Verdicts: d.verdicts}
+	for prefix := range d.routes {
+		p.Routes = append(p.Routes, bgp.Route{Prefix: prefix})
+	}
+	for addr := range d.claims {
+		p.Claims = append(p.Claims, layer2.Claim{Addr: addr})
+	}
+	slices.SortFunc(p.Peers, func(a, b bgp.Peer) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(p.Routes, func(a, b bgp.Route) int { return a.Prefix.Addr().Compare(b.Prefix.Addr()) })
+	slices.SortFunc(p.Claims, func(a, b layer2.Claim) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(p.Verdicts, func(a, b Verdict) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), a.Addr.Compare(b.Addr), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return p
+}

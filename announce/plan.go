@@ -1,0 +1,62 @@
+package announce
+
+import (
+	"net/netip"
+
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/layer2"
+)
+
+// Plan is what this node is to announce, all of it, in a fixed order: two equal views give equal plans.
+type Plan struct {
+	Peers    []bgp.Peer
+	Routes   []bgp.Route
+	Claims   []layer2.Claim
+	Verdicts []Verdict
+}
+
+// Protocol is the way in which an address is announced.
+type Protocol string
+
+// The protocols a pool can name.
+const (
+	Layer2 Protocol = "layer2"
+	BGP    Protocol = "bgp"
+)
+
+// Verdict is the decision for one address of one Service by one protocol on this node.
+type Verdict struct {
+	Service  string     `json:"service"`
+	Addr     netip.Addr `json:"address"`
+	Protocol Protocol   `json:"protocol,omitempty"` // empty where the pool, and so the protocol, is unknown
+	// Reason says why this node does not announce the address; empty means that it does.
+	Reason Reason `json:"reason,omitempty"`
+	// Owner is the node that answers for the address on layer 2, as far as one was chosen.
+	Owner string `json:"owner,omitempty"`
+}
+
+// Reason says in one word why a node does not announce an address. Reports, events, logs and tests all use
+// the same word.
+type Reason string
+
+// The reasons, in the order in which a decision looks for them.
+const (
+	// NotConfigured: the address is in none of the configured pools.
+	NotConfigured Reason = "NotConfigured"
+	// NotAllocated: the controller has not said that the address is the Service's.
+	NotAllocated Reason = "NotAllocated"
+	// NodeExcluded: the node carries the label node.kubernetes.io/exclude-from-external-load-balancers.
+	NodeExcluded Reason = "NodeExcluded"
+	// NodeNetworkUnavailable: the node's condition NetworkUnavailable is true.
+	NodeNetworkUnavailable Reason = "NodeNetworkUnavailable"
+	// NodeOutOfService: the node carries the taint node.kubernetes.io/out-of-service.
+	NodeOutOfService Reason = "NodeOutOfService"
+	// NodeNotSelected: the node is unknown to the cluster, or no peer selects it.
+	NodeNotSelected Reason = "NodeNotSelected"
+	// NoEndpoints: the Service has no endpoint of the address's family that could answer.
+	NoEndpoints Reason = "NoEndpoints"
+	// NoLocalEndpoints: externalTrafficPolicy is Local and the endpoints are on other nodes.
+	NoLocalEndpoints Reason = "NoLocalEndpoints"
+	// NotOwner: another node answers for the address on layer 2.
+	NotOwner Reason = "NotOwner"
+)

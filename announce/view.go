@@ -1,0 +1,88 @@
+// Package announce decides, from one immutable view of the cluster, which addresses this node announces and
+// to whom, and gives a reason for every address that it does not.
+package announce
+
+import (
+	"net/netip"
+
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/selector"
+)
+
+// View is everything a decision depends on. It is a value: whoever builds it does not change it, nor what
+// it points to, after handing it over. The zero View announces nothing.
+type View struct {
+	// Node is the name of the node that decides.
+	Node string
+	// Nodes are the nodes of the cluster, this one among them.
+	Nodes []Node
+	// Services are the Services of type LoadBalancer that are ours to announce.
+	Services []Service
+	// Pools are the configured address pools.
+	Pools []Pool
+	// Peers are the configured BGP neighbours of all nodes.
+	Peers []Peer
+}
+
+// Node is what a decision needs to know of a node.
+type Node struct {
+	Name   string
+	Labels map[string]string
+	// InternalIPs are the node's own addresses, in the order in which the cluster lists them.
+	InternalIPs []netip.Addr
+	// Ready says that the cluster believes the node to work.
+	Ready bool
+	// Speaker says that a speaker runs there, so that the node can announce.
+	Speaker bool
+	// NetworkUnavailable and OutOfService mirror the node's condition and taint of these names.
+	NetworkUnavailable, OutOfService bool
+}
+
+// Service is what a decision needs to know of a Service.
+type Service struct {
+	// Name is "namespace/name".
+	Name string
+	// Addrs are the addresses in its status.
+	Addrs []netip.Addr
+	// Allocated says that its status is the controller's word.
+	Allocated bool
+	// Local is externalTrafficPolicy: Local, which keeps traffic on the node that it reached.
+	Local bool
+	// Endpoints counts the Service's endpoints by node name; those without a node stand under "".
+	Endpoints map[string]Endpoints
+}
+
+// Endpoints counts the endpoints of one Service on one node, by address family.
+type Endpoints struct{ V4, V6 Count }
+
+// Count is a number of endpoints: those that are ready, and those that still serve while they terminate.
+type Count struct{ Ready, Serving int }
+
+// Pool is an address pool as far as announcing is concerned.
+type Pool struct {
+	Name      string
+	Addresses AddressSet
+	// Layer2 and BGP are the protocols by which the pool's addresses are announced; both may be set.
+	Layer2, BGP bool
+}
+
+// AddressSet is a set of addresses, such as an ipam.Pool.
+type AddressSet interface {
+	// Contains reports whether the address is in the set.
+	Contains(netip.Addr) bool
+}
+
+// Peer is a BGP neighbour and the nodes that have a session with it.
+type Peer struct {
+	bgp.Peer
+	// Nodes selects the nodes by label; empty selects every node.
+	Nodes selector.Any
+}
+
+// of returns the counts for the family of addr.
+func (e Endpoints) of(addr netip.Addr) Count {
+	if addr.Is4() {
+		return e.V4
+	}
+	return e.V6
+}
