@@ -1,0 +1,46 @@
+// Command controller gives the cluster's Services of type LoadBalancer their addresses.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"go.uber.org/zap"
+
+	"github.com/kontena/network-lb/cmd/internal/process"
+	"github.com/kontena/network-lb/kube/controller"
+	"github.com/kontena/network-lb/kube/serve"
+)
+
+const summary = "assigns addresses from the configured pools to Services of type LoadBalancer."
+
+var options = []process.Option{
+	{Name: "lease", Default: "network-lb-controller", Usage: "name of the Lease by which one of several replicas leads"},
+	{Name: "identity", Usage: "this replica's name in the Lease; empty: the host name"},
+	{Name: "listen", Default: ":17470", Usage: "address of /healthz, /readyz and /metrics; empty: none"},
+	{Name: "status-listen", Default: "127.0.0.1:17471", Usage: "address of /status; empty: none"},
+}
+
+func main() { os.Exit(process.Main("controller", summary, options, run)) }
+
+func run(ctx context.Context, v process.Values, log *zap.Logger) error {
+	client, err := process.Client(v, "network-lb-controller")
+	if err != nil {
+		return err
+	}
+	identity := v["identity"]
+	if identity == "" {
+		if identity, err = os.Hostname(); err != nil {
+			return errors.New("the host has no name; give --identity")
+		}
+	}
+	c := controller.New(controller.Options{
+		Client: client, Namespace: v["namespace"], ConfigMap: v["config-map"], File: v["config"],
+		Lease: v["lease"], Identity: identity, Logger: log,
+	})
+	return serve.Beside(ctx, serve.Options{
+		Listen: v["listen"], StatusListen: v["status-listen"],
+		Ready: c.Ready, Status: func() any { return c.Status() }, Metrics: c.Metrics(),
+	}, c.Run)
+}

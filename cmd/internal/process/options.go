@@ -1,0 +1,99 @@
+// Package process is what the binaries have in common: options from flags, environment and a file, a logger,
+// a client of the cluster, and an orderly end.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// EnvPrefix starts the name of every environment variable: --log-level is NETWORK_LB_LOG_LEVEL.
+const EnvPrefix = "NETWORK_LB"
+
+// Version is set when a release is built.
+var Version = "dev"
+
+// Option is a flag, an environment variable and a key of the options file in one.
+type Option struct {
+	// Name is the flag's; Default its value when nobody says otherwise.
+	Name, Default string
+	// Usage is a line for --help.
+	Usage string
+	// Required refuses an empty value.
+	Required bool
+}
+
+// Env returns the option's environment variable.
+func (o Option) Env() string {
+	return EnvPrefix + "_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
+}
+
+// ErrHelp is returned when the options were asked for and nothing else is to be done.
+var ErrHelp = pflag.ErrHelp
+
+// Values are the options as they are to be used.
+type Values map[string]string
+
+// Parse reads the options: a flag wins over the environment, that over the file named by --options, that over
+// the default. It prints help or the version to out and returns ErrHelp when asked for these.
+func Parse(name, summary string, options []Option, args []string, out io.Writer) (Values, error) {
+	flags := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.SortFlags = true
+	v := viper.New()
+	for _, o := range options {
+		flags.String(o.Name, o.Default, fmt.Sprintf("%s [$%s]", o.Usage, o.Env()))
+		if err := v.BindEnv(o.Name, o.Env()); err != nil {
+			return nil, fmt.Errorf("binding %s: %w", o.Env(), err)
+		}
+	}
+	file := flags.String("options", "", "YAML file with these options by their names, for a process outside a cluster")
+	version := flags.Bool("version", false, "print the version and exit")
+	flags.Usage = func() {
+		fmt.Fprintf(out, "%s %s\n\nUsage:\n  %s [flags]\n\nFlags:\n%s", name, summary, name, flags.FlagUsagesWrapped(100))
+	}
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if *version {
+		fmt.Fprintln(out, name, Version)
+		return nil, ErrHelp
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q; %s takes flags only, see --help", flags.Arg(0), name)
+	}
+	if err := v.BindPFlags(flags); err != nil {
+		return nil, fmt.Errorf("binding the flags: %w", err)
+	}
+	if *file != "" {
+		v.SetConfigFile(*file)
+		v.SetConfigType("yaml")
+		if err := v.ReadInConfig(); err != nil {
+			return nil, fmt.Errorf("reading --options: %w", err)
+		}
+	}
+	return collect(v, options)
+}
+
+func collect(v *viper.Viper, options []Option) (Values, error) {
+	values, known := Values{}, map[string]bool{"options": true, "version": true}
+	var errs []error
+	for _, o := range options {
+		known[o.Name] = true
+		values[o.Name] = v.GetString(o.Name)
+		if o.Required && values[o.Name] == "" {
+			errs = append(errs, fmt.Errorf("--%s is needed (or $%s): %s", o.Name, o.Env(), o.Usage))
+		}
+	}
+	for _, key := range v.AllKeys() {
+		if !known[key] {
+			errs = append(errs, fmt.Errorf("--options: unknown option %q; see --help for those there are", key))
+		}
+	}
+	return values, errors.Join(errs...)
+}

@@ -1,0 +1,98 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-logr/zapr"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+)
+
+// Exit codes of the binaries.
+const (
+	ExitFailure = 1
+	ExitUsage   = 2
+)
+
+// Common are the options that every process takes.
+var Common = []Option{
+	{Name: "log-level", Default: "info", Usage: "debug, info, warn or error"},
+	{Name: "kubeconfig", Usage: "kubeconfig file, for a process outside a cluster; empty: the Pod's own account"},
+	{Name: "namespace", Default: "network-lb", Usage: "namespace of the installation"},
+	{Name: "config-map", Default: "network-lb", Usage: "name of the ConfigMap with the configuration (key config.yaml)"},
+	{Name: "config", Usage: "configuration file, read once, in place of the ConfigMap"},
+}
+
+// Main runs a process until SIGTERM or SIGINT and returns its exit code.
+func Main(name, summary string, options []Option, run func(context.Context, Values, *zap.Logger) error) int {
+	values, err := Parse(name, summary, append(options, Common...), os.Args[1:], os.Stdout)
+	if errors.Is(err, ErrHelp) {
+		return 0
+	}
+	var log *zap.Logger
+	if err == nil {
+		log, err = logger(values["log-level"])
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return ExitUsage
+	}
+	defer func() { _ = log.Sync() }() // standard error cannot be synced everywhere
+	klog.SetLogger(zapr.NewLogger(log.Named("client-go")))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	log.Info("starting", zap.String("process", name), zap.String("version", Version))
+	if err := run(ctx, values, log); err != nil {
+		log.Error("stopped", zap.Error(err))
+		return ExitFailure
+	}
+	log.Info("stopped")
+	return 0
+}
+
+func logger(level string) (*zap.Logger, error) {
+	l, err := zapcore.ParseLevel(level)
+	if err != nil || l > zapcore.ErrorLevel {
+		return nil, fmt.Errorf("--log-level: %q is none; use debug, info, warn or error", level)
+	}
+	c := zap.NewProductionConfig()
+	c.Level = zap.NewAtomicLevelAt(l)
+	c.EncoderConfig.TimeKey = "time"
+	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	c.Sampling = nil // a line that explains an outage must not be sampled away
+	c.DisableStacktrace = true
+	return c.Build()
+}
+
+// Client returns a client of the cluster. The client does not throttle itself: what is sent at the same time
+// is bounded by those who send.
+func Client(v Values, name string) (kubernetes.Interface, error) {
+	var cfg *rest.Config
+	var err error
+	if path := v["kubeconfig"]; path != "" {
+		cfg, err = clientcmd.BuildConfigFromFlags("", path)
+	} else {
+		cfg, err = rest.InClusterConfig()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding the cluster: %w; outside a cluster give --kubeconfig", err)
+	}
+	cfg.QPS = -1
+	cfg.UserAgent = name + "/" + Version
+	cfg.ContentType = "application/vnd.kubernetes.protobuf"
+	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return client, nil
+}

@@ -1,0 +1,129 @@
+// Package objects turns Kubernetes objects into the plain values that the rest of the project works with:
+// each object once, on arrival, and nothing of Kubernetes' types goes further.
+package objects
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kontena/network-lb/ipam"
+)
+
+// Prefix starts the names of the annotations and conditions that are ours.
+const Prefix = "network-lb.kontena.io/"
+
+// ConditionAllocated says on a Service whether it has an address from our pools, and why not.
+const ConditionAllocated = Prefix + "Allocated"
+
+// Annotations by which a Service asks for something: ours first, then those of MetalLB and its ancestor, so
+// that a manifest written for either keeps working.
+var (
+	poolAnnotations      = []string{Prefix + "address-pool", "metallb.io/address-pool", "metallb.universe.tf/address-pool"}
+	addressesAnnotations = []string{Prefix + "load-balancer-ips", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"}
+)
+
+// Service is a Service as the controller and the speaker see it.
+type Service struct {
+	Namespace, Name string
+	UID             types.UID
+	ResourceVersion string
+	Created         time.Time
+	// Handled says that the Service is of type LoadBalancer and names no other
+	// implementation's class.
+	Handled bool
+	// Local is externalTrafficPolicy: Local.
+	Local bool
+	// PrimaryV6 says that the first of its families is IPv6.
+	PrimaryV6 bool
+	// Families are those the Service has or asks for, and Pool and Requested what its annotations and
+	// spec.loadBalancerIP ask for. Problem says what of that cannot be read; nil when all is well.
+	Families  ipam.Families
+	Pool      string
+	Requested []netip.Addr
+	Problem   error
+	// Status are the addresses in its status; Foreign counts entries there that are no addresses.
+	Status  []netip.Addr
+	Foreign int
+	// Allocated is our condition; nil when the Service does not carry it.
+	Allocated *Condition
+}
+
+// Condition is a condition as far as it is compared.
+type Condition struct {
+	True            bool
+	Reason, Message string
+}
+
+// Key is the Service's name in the allocator, in logs and in reports: "namespace/name".
+func (s Service) Key() string { return s.Namespace + "/" + s.Name }
+
+// Ours says that the status was written by us, or may be taken over: it is empty, or it carries our condition.
+func (s Service) Ours() bool {
+	return s.Allocated != nil || len(s.Status) == 0 && s.Foreign == 0
+}
+
+// FromService translates a Service.
+func FromService(o *corev1.Service) Service {
+	s := Service{
+		Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion,
+		Created: o.CreationTimestamp.Time,
+		Handled: o.Spec.Type == corev1.ServiceTypeLoadBalancer && o.Spec.LoadBalancerClass == nil,
+		Local:   o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+	}
+	for _, in := range o.Status.LoadBalancer.Ingress {
+		if a, err := netip.ParseAddr(in.IP); err == nil {
+			s.Status = append(s.Status, a.Unmap())
+		} else {
+			s.Foreign++
+		}
+	}
+	for _, c := range o.Status.Conditions {
+		if c.Type == ConditionAllocated {
+			s.Allocated = &Condition{True: c.Status == "True", Reason: c.Reason, Message: c.Message}
+		}
+	}
+	if s.Handled {
+		s.PrimaryV6 = len(o.Spec.IPFamilies) > 0 && o.Spec.IPFamilies[0] == corev1.IPv6Protocol
+		s.Families, s.Problem = families(o.Spec)
+		_, s.Pool = annotation(o, poolAnnotations)
+		if err := s.request(o); err != nil && s.Problem == nil {
+			s.Problem = err
+		}
+	}
+	return s
+}
+
+// request reads the addresses that the Service asks for.
+func (s *Service) request(o *corev1.Service) error {
+	source, list := annotation(o, addressesAnnotations)
+	if list == "" {
+		source, list = "spec.loadBalancerIP", o.Spec.LoadBalancerIP
+	}
+	if list == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(list, ",") {
+		part = strings.TrimSpace(part)
+		a, err := netip.ParseAddr(part)
+		if err != nil || a.Zone() != "" {
+			return fmt.Errorf("%s: %q is not an IP address; give one address for each family, such as \"10.0.0.5\" or \"10.0.0.5,fd00::5\"", source, part)
+		}
+		s.Requested = append(s.Requested, a.Unmap())
+	}
+	return nil
+}
+
+// annotation returns the first of the annotations that the Service carries with a value.
+func annotation(o *corev1.Service, names []string) (name, value string) {
+	for _, name := range names {
+		if v := strings.TrimSpace(o.Annotations[name]); v != "" {
+			return name, v
+		}
+	}
+	return "", ""
+}

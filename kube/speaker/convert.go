@@ -1,0 +1,27 @@
+package speaker
+
+import (
+	"github.com/kontena/network-lb/announce"
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/config"
+)
+
+// pools returns the configured pools as far as announcing is concerned.
+func pools(cfg config.Config) []announce.Pool {
+	var out []announce.Pool
+	for i, p := range cfg.AllocatorPools() {
+		out = append(out, announce.Pool{Name: p.Name, Addresses: p, Layer2: cfg.Pools[i].Layer2, BGP: cfg.Pools[i].BGP})
+	}
+	return out
+}
+
+func peers(cfg config.Config) []announce.Peer {
+	var out []announce.Peer
+	for _, p := range cfg.Peers {
+		out = append(out, announce.Peer{
+			Peer:  bgp.Peer{Name: p.Name, Address: p.Address, PeerASN: p.PeerASN, MyASN: p.MyASN},
+			Nodes: p.NodeSelectors,
+		})
+	}
+	return out
+}

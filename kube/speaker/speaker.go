@@ -1,0 +1,255 @@
+// Package speaker makes one node announce what it should: it follows the cluster's objects, decides from them
+// all at once, and hands the plan to BGP and layer 2.
+package speaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"go.uber.org/zap"
+
+	"github.com/kontena/network-lb/announce"
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/config"
+	"github.com/kontena/network-lb/kube/document"
+	"github.com/kontena/network-lb/layer2"
+)
+
+// settle is how long the loop waits after a change for others to come with it.
+const settle = 20 * time.Millisecond
+
+// Routes is where the plan's BGP part goes; *bgp.Speaker is one.
+type Routes interface {
+	Set(peers []bgp.Peer, routes []bgp.Route) error
+	Status() []bgp.PeerStatus
+}
+
+// Claims is where the plan's layer 2 part goes; *layer2.Responder is one.
+type Claims interface {
+	Set(claims []layer2.Claim) error
+	Status() layer2.Status
+}
+
+// Options say where a speaker works and with what.
+type Options struct {
+	Client kubernetes.Interface
+	// Node is the name of the node it runs on.
+	Node string
+	// Namespace is where its configuration and the speakers' Pods are, and Pods the label selector of these.
+	Namespace, Pods string
+	// ConfigMap names the configuration; File, if set, takes its place.
+	ConfigMap, File string
+	Routes          Routes
+	Claims          Claims
+	Logger          *zap.Logger
+}
+
+// Speaker announces for one node. Make it with New.
+type Speaker struct {
+	opts  Options
+	log   *zap.Logger
+	state *state
+	wake  chan struct{}
+
+	mu       sync.Mutex
+	document *document.Source
+	config   *config.Config // nil before the first valid one
+	last     *announce.Plan // the last plan carried out; nil before the first
+	problem  string         // what went wrong carrying it out
+}
+
+// New returns a speaker that does nothing before Run.
+func New(o Options) *Speaker {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	s := &Speaker{opts: o, log: o.Logger, wake: make(chan struct{}, 1)}
+	s.state = newState(s.poke)
+	return s
+}
+
+// poke wakes the loop; it never blocks.
+func (s *Speaker) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends. No peer is added and nothing is claimed before every object was read once and a
+// valid configuration was found. It returns an error when the configuration file is not valid.
+func (s *Speaker) Run(ctx context.Context) error {
+	synced, err := s.watch(ctx)
+	if err != nil {
+		return err
+	}
+	source, err := document.Follow(ctx, s.opts.Client, document.Options{
+		File: s.opts.File, Namespace: s.opts.Namespace, ConfigMap: s.opts.ConfigMap, Logger: s.log, Apply: s.configure,
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.document = source
+	s.mu.Unlock()
+	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+		return nil
+	}
+	s.log.Info("cluster read", zap.String("node", s.opts.Node))
+	s.poke()
+	s.loop(ctx)
+	return nil
+}
+
+// watch starts the informers and returns what tells that each has delivered all there is.
+func (s *Speaker) watch(ctx context.Context) ([]cache.InformerSynced, error) {
+	cluster := informers.NewSharedInformerFactoryWithOptions(s.opts.Client, 0, informers.WithTransform(strip))
+	own := informers.NewSharedInformerFactoryWithOptions(s.opts.Client, 0, informers.WithTransform(strip),
+		informers.WithNamespace(s.opts.Namespace),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = s.opts.Pods }))
+	var synced []cache.InformerSynced
+	for _, w := range []struct {
+		informer cache.SharedIndexInformer
+		handler  cache.ResourceEventHandler
+	}{
+		{cluster.Core().V1().Services().Informer(), s.state.serviceHandler()},
+		{cluster.Discovery().V1().EndpointSlices().Informer(), s.state.sliceHandler()},
+		{cluster.Core().V1().Nodes().Informer(), s.state.nodeHandler()},
+		{own.Core().V1().Pods().Informer(), s.state.podHandler()},
+	} {
+		registration, err := w.informer.AddEventHandler(w.handler)
+		if err != nil {
+			return nil, fmt.Errorf("watching the cluster: %w", err)
+		}
+		synced = append(synced, registration.HasSynced)
+	}
+	cluster.Start(ctx.Done())
+	own.Start(ctx.Done())
+	return synced, nil
+}
+
+// strip drops the bulk of what nobody reads before an object enters the cache.
+func strip(o any) (any, error) {
+	switch o := o.(type) {
+	case *corev1.Service:
+		o.ManagedFields = nil
+	case *discoveryv1.EndpointSlice:
+		o.ManagedFields = nil
+	case *corev1.Node:
+		o.ManagedFields, o.Status.Images, o.Annotations = nil, nil, nil
+	case *corev1.Pod:
+		o.ManagedFields, o.Spec.Containers, o.Spec.Volumes = nil, nil, nil
+	}
+	return o, nil
+}
+
+func (s *Speaker) configure(cfg config.Config) {
+	s.mu.Lock()
+	s.config = &cfg
+	s.mu.Unlock()
+	s.poke()
+}
+
+// loop decides after each burst of changes, from the whole view.
+func (s *Speaker) loop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settle):
+		}
+		s.mu.Lock()
+		cfg := s.config
+		s.mu.Unlock()
+		if cfg != nil {
+			s.turn(*cfg)
+		}
+	}
+}
+
+// turn decides once and carries the plan out. A problem of one protocol does not keep the other waiting.
+func (s *Speaker) turn(cfg config.Config) {
+	v := s.state.view(s.opts.Node)
+	v.Pools, v.Peers = pools(cfg), peers(cfg)
+	plan := announce.Decide(v)
+	err := errors.Join(s.opts.Claims.Set(plan.Claims), s.opts.Routes.Set(plan.Peers, plan.Routes))
+	s.mu.Lock()
+	before, problem := s.last, s.problem
+	s.last, s.problem = &plan, ""
+	if err != nil {
+		s.problem = err.Error()
+	}
+	s.mu.Unlock()
+	if err != nil && err.Error() != problem {
+		s.log.Error("carrying out the plan", zap.Error(err))
+	}
+	s.tell(before, plan)
+}
+
+// tell logs what begins and what ends; the rest is said at debug level.
+func (s *Speaker) tell(before *announce.Plan, now announce.Plan) {
+	old := map[announce.Verdict]bool{} // by all but the reason and the owner
+	if before != nil {
+		for _, v := range before.Verdicts {
+			old[subject(v)] = v.Reason == ""
+		}
+	}
+	for _, v := range now.Verdicts {
+		was := old[subject(v)]
+		delete(old, subject(v))
+		switch is := v.Reason == ""; {
+		case is && !was:
+			s.log.Info("announcing", about(v)...)
+		case was && !is:
+			s.log.Info("no longer announcing", about(v)...)
+		case !is:
+			s.log.Debug("not announcing", about(v)...)
+		}
+	}
+	for v, was := range old {
+		if was {
+			s.log.Info("no longer announcing", about(v)...)
+		}
+	}
+}
+
+func subject(v announce.Verdict) announce.Verdict {
+	return announce.Verdict{Service: v.Service, Addr: v.Addr, Protocol: v.Protocol}
+}
+
+func about(v announce.Verdict) []zap.Field {
+	return []zap.Field{zap.String("service", v.Service), zap.Stringer("address", v.Addr), zap.String("protocol", string(v.Protocol)),
+		zap.String("reason", string(v.Reason)), zap.String("owner", v.Owner)}
+}
+
+// Ready returns nil once the first decision was carried out, else what it waits for.
+func (s *Speaker) Ready() error {
+	s.mu.Lock()
+	source, last := s.document, s.last
+	s.mu.Unlock()
+	if source == nil {
+		return errors.New("the speaker has not started yet")
+	}
+	if err := source.Ready(); err != nil {
+		return err
+	}
+	if last == nil {
+		return errors.New("the cluster's objects have not all been read yet")
+	}
+	return nil
+}
