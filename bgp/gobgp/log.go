@@ -1,0 +1,149 @@
+package gobgp
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	gobgplog "github.com/osrg/gobgp/v3/pkg/log"
+	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// logger is one server's log. GoBGP tells why a session ended nowhere but there, so the logger remembers it.
+type logger struct {
+	log *zap.Logger
+
+	mu           sync.Mutex
+	notification string // the last one sent or received
+	cease        bool   // it was a received Cease
+	change       string // GoBGP's reason for the last change to Idle
+	was          string // the state before that change
+}
+
+var _ gobgplog.Logger = (*logger)(nil)
+
+// reset forgets the last connection.
+func (l *logger) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.notification, l.cease, l.change, l.was = "", false, "", ""
+}
+
+// cause says why the session went to Idle, and whether the peer said Cease.
+func (l *logger) cause() (reason string, cease bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.notification != "" {
+		return l.notification, l.cease
+	}
+	switch l.change {
+	case "read-failed":
+		if strings.Contains(l.was, "OPEN") {
+			return "the peer closed the connection before the session was up", false
+		}
+		return "the connection broke or the peer closed it", false
+	case "write-failed":
+		return "the connection broke", false
+	case "hold-timer-expired":
+		return "nothing was heard from the peer for the hold time", false
+	case "invalid-msg":
+		return "the peer refused our OPEN, or answered with something else (GoBGP does not tell the NOTIFICATION)", false
+	case "":
+		return "the session ended", false
+	}
+	return l.change, false
+}
+
+// observe looks for reasons among the messages.
+func (l *logger) observe(msg string, f gobgplog.Fields) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch msg {
+	case "sent notification":
+		l.notification, l.cease = "we sent a NOTIFICATION: "+notification(f), false
+	case "received notification":
+		code, _ := f["Code"].(uint8)
+		l.notification = "the peer sent a NOTIFICATION: " + notification(f)
+		l.cease = code == bgp.BGP_ERROR_CEASE
+	case "state changed":
+		if f["new"] == bgp.BGP_FSM_IDLE.String() {
+			l.was, l.change = fmt.Sprint(f["old"]), fmt.Sprint(f["reason"])
+		}
+	}
+}
+
+// notification describes one by the fields that GoBGP logs it with.
+func notification(f gobgplog.Fields) string {
+	code, known := f["Code"].(uint8)
+	if !known {
+		var e *bgp.MessageError
+		if err, ok := f["Data"].(error); ok && errors.As(err, &e) {
+			return bgp.NewNotificationErrorCode(e.TypeCode, e.SubTypeCode).String() + ": " + e.Message
+		}
+		return "of unknown code"
+	}
+	sub, _ := f["Subcode"].(uint8)
+	text := bgp.NewNotificationErrorCode(code, sub).String()
+	if said, _ := f["Communicated-Reason"].(string); said != "" {
+		text += fmt.Sprintf(": %q", said)
+	}
+	return text
+}
+
+// ordinary are warnings that tell nothing new: the reasons are logged with the session's loss, and routes of
+// ours that a router sent back are always unknown when it goes.
+var ordinary = map[string]bool{
+	"sent notification": true, "received notification": true, "No matching path for withdraw found": true,
+}
+
+func (l *logger) write(level zapcore.Level, msg string, f gobgplog.Fields) {
+	l.observe(msg, f)
+	entry := l.log.Check(level, "gobgp: "+msg)
+	if entry == nil {
+		return
+	}
+	fields := make([]zap.Field, 0, len(f))
+	for _, key := range slices.Sorted(maps.Keys(f)) {
+		if key != "Topic" {
+			fields = append(fields, zap.String(key, fmt.Sprint(f[key])))
+		}
+	}
+	entry.Write(fields...)
+}
+
+// Panic and Fatal mean that GoBGP is broken: neither may end the process quietly.
+func (l *logger) Panic(msg string, f gobgplog.Fields) {
+	l.write(zapcore.PanicLevel, msg, f)
+	panic(msg)
+}
+func (l *logger) Fatal(msg string, f gobgplog.Fields) {
+	l.write(zapcore.PanicLevel, msg, f)
+	panic(msg)
+}
+func (l *logger) Error(msg string, f gobgplog.Fields) { l.write(zapcore.ErrorLevel, msg, f) }
+func (l *logger) Info(msg string, f gobgplog.Fields)  { l.write(zapcore.DebugLevel, msg, f) }
+func (l *logger) Debug(msg string, f gobgplog.Fields) { l.write(zapcore.DebugLevel, msg, f) }
+
+func (l *logger) Warn(msg string, f gobgplog.Fields) {
+	if ordinary[msg] {
+		l.write(zapcore.DebugLevel, msg, f)
+		return
+	}
+	l.write(zapcore.WarnLevel, msg, f)
+}
+
+// SetLevel does nothing: the level is the zap logger's.
+func (l *logger) SetLevel(gobgplog.LogLevel) {}
+
+// GetLevel is asked before GoBGP builds costly debug fields.
+func (l *logger) GetLevel() gobgplog.LogLevel {
+	if l.log.Core().Enabled(zapcore.DebugLevel) {
+		return gobgplog.DebugLevel
+	}
+	return gobgplog.InfoLevel
+}

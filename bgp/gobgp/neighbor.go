@@ -1,0 +1,48 @@
+package gobgp
+
+import (
+	"net/netip"
+	"time"
+
+	api "github.com/osrg/gobgp/v3/api"
+
+	"github.com/kontena/network-lb/bgp"
+)
+
+// deferral is how long a first connection after a restart waits at most for the router's End-of-RIB before
+// it sends our routes (RFC 4724 section 4.1; GoBGP's own default is 360 s).
+const deferral = 10 * time.Second
+
+// neighbor is a peer as GoBGP takes it. An invalid source leaves the choice to the kernel.
+func neighbor(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
+	n := &api.Peer{
+		Conf: &api.PeerConf{NeighborAddress: p.Address.String(), PeerAsn: p.PeerASN, LocalAsn: p.MyASN},
+		Timers: &api.Timers{Config: &api.TimersConfig{
+			HoldTime:               seconds(p.HoldTime),
+			KeepaliveInterval:      seconds(p.KeepaliveTime),
+			ConnectRetry:           seconds(p.ConnectTime),
+			IdleHoldTimeAfterReset: 1,
+		}},
+		Transport: &api.Transport{RemotePort: uint32(p.Port)},
+	}
+	if source.IsValid() {
+		n.Transport.LocalAddress = source.String()
+	}
+	graceful := p.RestartTime > 0
+	for _, f := range apiFamilies {
+		a := &api.AfiSafi{Config: &api.AfiSafiConfig{Family: f, Enabled: true}}
+		if graceful {
+			a.MpGracefulRestart = &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: true}}
+		}
+		n.AfiSafis = append(n.AfiSafis, a)
+	}
+	if graceful {
+		n.GracefulRestart = &api.GracefulRestart{
+			Enabled: true, RestartTime: uint32(seconds(p.RestartTime)), DeferralTime: uint32(seconds(deferral)),
+			LocalRestarting: restarting,
+		}
+	}
+	return n
+}
+
+func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }

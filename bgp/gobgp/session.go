@@ -1,0 +1,210 @@
+package gobgp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	api "github.com/osrg/gobgp/v3/api"
+
+	"github.com/kontena/network-lb/bgp"
+)
+
+// session is one peer and its server. Its methods are called by one goroutine at a time, events come on
+// GoBGP's.
+type session struct {
+	engine  *Engine
+	speaker *speaker
+	peer    bgp.Peer
+	notify  func(bgp.Event)
+
+	routes map[netip.Prefix]bgp.Route // all that are wanted
+	local  bgp.Local                  // of the last lookup that succeeded
+	lookup error                      // of the last lookup
+	hops   [2]hop                     // what the paths in the server were made with
+
+	mu         sync.Mutex
+	restarting bool // the next connection is the first after a restart
+	line       *line
+}
+
+// line is one dialling of the peer. Events of an old one are recognised by it.
+type line struct{ cancel context.CancelFunc }
+
+// Update implements bgp.Session.
+func (s *session) Update(announce []bgp.Route, withdraw []netip.Prefix) (bgp.Withheld, error) {
+	var errs []error
+	hops, withheld := s.nextHops()
+	for _, p := range withdraw {
+		if _, known := s.routes[p]; known && s.hops[family(p)].ok {
+			errs = append(errs, s.remove(p))
+		}
+		delete(s.routes, p)
+	}
+	for f, h := range hops {
+		if h != s.hops[f] {
+			errs = append(errs, s.rehop(f, h))
+		}
+	}
+	for _, r := range announce {
+		s.routes[r.Prefix] = r
+		if h := s.hops[family(r.Prefix)]; h.ok {
+			errs = append(errs, s.add(r, h))
+		}
+	}
+	return withheld, errors.Join(errs...)
+}
+
+// rehop gives all routes of a family another next hop, or takes them back when there is none.
+func (s *session) rehop(f int, h hop) error {
+	old := s.hops[f]
+	s.hops[f] = h
+	var errs []error
+	for p, r := range s.routes {
+		switch {
+		case family(p) != f:
+		case h.ok:
+			errs = append(errs, s.add(r, h))
+		case old.ok:
+			errs = append(errs, s.remove(p))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *session) add(r bgp.Route, h hop) error {
+	p, err := path(r, h)
+	if err == nil {
+		_, err = s.speaker.AddPath(context.Background(), &api.AddPathRequest{TableType: api.TableType_GLOBAL, Path: p})
+	}
+	if err != nil {
+		return fmt.Errorf("announcing %s: %w", r.Prefix, err)
+	}
+	return nil
+}
+
+func (s *session) remove(prefix netip.Prefix) error {
+	p, err := withdrawal(prefix)
+	if err == nil {
+		err = s.speaker.DeletePath(context.Background(), &api.DeletePathRequest{TableType: api.TableType_GLOBAL, Path: p})
+	}
+	if err != nil {
+		return fmt.Errorf("withdrawing %s: %w", prefix, err)
+	}
+	return nil
+}
+
+// Dial implements bgp.Session. It fails when there is no way to the peer.
+func (s *session) Dial(peer bgp.Peer) error {
+	if s.lookup != nil {
+		return s.lookup
+	}
+	s.mu.Lock()
+	if s.line != nil {
+		s.mu.Unlock()
+		return errors.New("dialling twice")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &line{cancel: cancel}
+	s.line = l
+	restarting := s.restarting
+	s.mu.Unlock()
+
+	s.speaker.log.reset()
+	err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: neighbor(peer, s.local.Source, restarting)})
+	if err == nil {
+		err = s.speaker.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}},
+			func(r *api.WatchEventResponse) { s.hear(l, r.GetPeer()) })
+	}
+	if err != nil {
+		s.Drop()
+		return fmt.Errorf("adding peer %s: %w", peer.Title(), err)
+	}
+	return nil
+}
+
+// Drop implements bgp.Session.
+func (s *session) Drop() {
+	if s.silence() {
+		// The only error is that GoBGP does not know the peer, which is what is wanted.
+		_ = s.speaker.DeletePeer(context.Background(), &api.DeletePeerRequest{Address: s.peer.Address.String()})
+	}
+}
+
+// silence ends the events of the present line, and says whether there was one.
+func (s *session) silence() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.line == nil {
+		return false
+	}
+	s.line.cancel()
+	s.line = nil
+	return true
+}
+
+// Close implements bgp.Session. With keepRoutes the connection stays up until the process exits: GoBGP cannot
+// close one without a NOTIFICATION.
+func (s *session) Close(keepRoutes bool) {
+	s.silence()
+	if !keepRoutes {
+		_ = s.speaker.StopBgp(context.Background(), &api.StopBgpRequest{}) // fails for a nil request only
+	}
+	s.engine.leave(s, !keepRoutes)
+}
+
+// hear translates GoBGP's events. Those of other types than STATE and INIT tell of peers that are gone.
+func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
+	init := e.GetType() == api.WatchEventResponse_PeerEvent_INIT
+	if !init && e.GetType() != api.WatchEventResponse_PeerEvent_STATE {
+		return
+	}
+	var event bgp.Event
+	switch e.GetPeer().GetState().GetSessionState() {
+	case api.PeerState_IDLE:
+		if init {
+			return // it has not begun yet
+		}
+		event = bgp.Event{State: bgp.Idle}
+		event.Reason, event.Cease = s.speaker.log.cause()
+	case api.PeerState_CONNECT, api.PeerState_ACTIVE:
+		event = bgp.Event{State: bgp.Connect}
+	case api.PeerState_OPENSENT:
+		event = bgp.Event{State: bgp.OpenSent}
+	case api.PeerState_OPENCONFIRM:
+		event = bgp.Event{State: bgp.OpenConfirm}
+	case api.PeerState_ESTABLISHED:
+		event = bgp.Event{State: bgp.Established}
+		event.IPv4, event.IPv6 = s.capabilities()
+	default:
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.line != l {
+		return
+	}
+	if event.State == bgp.Established {
+		s.restarting = false
+	}
+	s.notify(event)
+}
+
+// capabilities says which families the peer takes. One that names none takes IPv4 (RFC 4760 section 8).
+func (s *session) capabilities() (v4, v6 bool) {
+	any := false
+	_ = s.speaker.ListPeer(context.Background(), &api.ListPeerRequest{Address: s.peer.Address.String()}, func(p *api.Peer) {
+		for _, c := range p.GetState().GetRemoteCap() {
+			var mp api.MultiProtocolCapability
+			if c.UnmarshalTo(&mp) != nil || mp.GetFamily().GetSafi() != api.Family_SAFI_UNICAST {
+				continue
+			}
+			any = true
+			v4 = v4 || mp.GetFamily().GetAfi() == api.Family_AFI_IP
+			v6 = v6 || mp.GetFamily().GetAfi() == api.Family_AFI_IP6
+		}
+	})
+	return v4 || !any, v6
+}
