@@ -127,3 +127,27 @@ func annotation(o *corev1.Service, names []string) (name, value string) {
 	}
 	return "", ""
 }
+
+// families says which families the Service has or asks for. The API server has filled in spec.ipFamilies, so
+// that the policy says only whether a second one is a must.
+func families(spec corev1.ServiceSpec) (ipam.Families, error) {
+	var v4, v6 bool
+	for _, f := range spec.IPFamilies {
+		v4 = v4 || f == corev1.IPv4Protocol
+		v6 = v6 || f == corev1.IPv6Protocol
+	}
+	require := spec.IPFamilyPolicy != nil && *spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack
+	switch {
+	case v4 && v6 && require:
+		return ipam.RequireDual, nil
+	case v4 && v6 && spec.IPFamilies[0] == corev1.IPv6Protocol:
+		return ipam.PreferDualIPv6, nil
+	case v4 && v6:
+		return ipam.PreferDualIPv4, nil
+	case v6:
+		return ipam.SingleIPv6, nil
+	case v4:
+		return ipam.SingleIPv4, nil
+	}
+	return 0, fmt.Errorf("spec.ipFamilies: it names neither IPv4 nor IPv6, although the API server fills it in")
+}
