@@ -13,9 +13,13 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// Require skips the test where it may not make network namespaces: it needs root and CAP_SYS_ADMIN.
+// Require skips the test where it may not make network namespaces: it needs root and CAP_SYS_ADMIN. It skips it
+// under -short too.
 func Require(t testing.TB) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("makes network namespaces; not with -short")
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to make network namespaces")
 	}
