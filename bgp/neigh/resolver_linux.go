@@ -8,10 +8,10 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/kontena/network-lb/bgp"
 )
@@ -85,11 +85,11 @@ func fromKernel(a netlink.Addr) (address, bool) {
 	has := func(flag int) bool { return a.Flags&flag != 0 }
 	return address{
 		prefix:     netip.PrefixFrom(ip, ones),
-		temporary:  ip.Is6() && has(unix.IFA_F_TEMPORARY),
-		secondary:  ip.Is4() && has(unix.IFA_F_SECONDARY),
-		tentative:  has(unix.IFA_F_TENTATIVE) && !has(unix.IFA_F_OPTIMISTIC) || has(unix.IFA_F_DADFAILED),
-		deprecated: has(unix.IFA_F_DEPRECATED),
-		permanent:  has(unix.IFA_F_PERMANENT),
+		temporary:  ip.Is6() && has(syscall.IFA_F_TEMPORARY),
+		secondary:  ip.Is4() && has(syscall.IFA_F_SECONDARY),
+		tentative:  has(syscall.IFA_F_TENTATIVE) && !has(syscall.IFA_F_OPTIMISTIC) || has(syscall.IFA_F_DADFAILED),
+		deprecated: has(syscall.IFA_F_DEPRECATED),
+		permanent:  has(syscall.IFA_F_PERMANENT),
 	}, true
 }
 
