@@ -1,0 +1,229 @@
+package chart_test
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// TestGolden shows everything that three sets of values render, the examples among them.
+func TestGolden(t *testing.T) {
+	for name, file := range map[string]string{
+		"layer2":     "../../examples/layer2.yaml",
+		"bgp":        "../../examples/bgp.yaml",
+		"everything": "testdata/everything.yaml",
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := mustRender(t, readValues(t, file))
+			objects(t, files) // only for the errors of their reading
+			var b strings.Builder
+			for _, file := range slices.Sorted(maps.Keys(files)) {
+				if text := strings.Trim(files[file], "\n"); text != "" {
+					fmt.Fprintf(&b, "---\n# %s\n%s\n", path.Base(file), text)
+				}
+			}
+			golden(t, "testdata/golden/"+name+".golden", b.String())
+		})
+	}
+}
+
+func TestDisabledRendersNothing(t *testing.T) {
+	for _, values := range []map[string]any{
+		{"enabled": false},
+		{"enabled": false, "address_pools": nil, "peers": nil, "node_selector": nil, "tolerations": nil, "global": map[string]any{}},
+	} {
+		files := mustRender(t, values)
+		if got := objects(t, files); len(got) > 0 {
+			t.Errorf("%d objects with %v", len(got), values)
+		}
+		if notes := files["kontena-network-lb/templates/NOTES.txt"]; !strings.Contains(notes, "nothing was installed") {
+			t.Errorf("the notes say %q", notes)
+		}
+	}
+}
+
+// TestConfigMapHoldsTheDocument compares what the programs read with what the user wrote, with the types that
+// the user wrote, and with nothing else.
+func TestConfigMapHoldsTheDocument(t *testing.T) {
+	defaults := map[string]any{"enabled": true, "node_selector": map[string]any{}, "tolerations": []any{}, "peers": []any{}}
+	for _, file := range append(documents(t, "good"), "testdata/everything.yaml", "../../examples/bgp.yaml", "../../examples/layer2.yaml") {
+		t.Run(path.Base(file), func(t *testing.T) {
+			values := readValues(t, file)
+			if values["enabled"] == false {
+				t.Skip("renders nothing")
+			}
+			want := maps.Clone(defaults)
+			maps.Copy(want, values)
+			for _, own := range []string{"image", "controller", "speaker", "log_level", "global"} {
+				delete(want, own)
+			}
+			config := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")
+			if keys := slices.Collect(maps.Keys(config.Data)); len(keys) != 1 || len(config.BinaryData) > 0 {
+				t.Errorf("the ConfigMap has %v", keys)
+			}
+			got := map[string]any{}
+			if err := yaml.UnmarshalStrict([]byte(config.Data["config.yaml"]), &got); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("the programs read\n%v\nthe user wrote\n%v", got, want)
+			}
+		})
+	}
+}
+
+// TestNullsLeaveDefaultsOut is Helm's own way to take a default away.
+func TestNullsLeaveDefaultsOut(t *testing.T) {
+	values := readValues(t, "testdata/good/minimal.yaml")
+	values["node_selector"], values["tolerations"], values["peers"] = nil, nil, nil
+	config := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")
+	if got := config.Data["config.yaml"]; strings.Contains(got, "null") || strings.Contains(got, "peers") {
+		t.Errorf("the document is\n%s", got)
+	}
+}
+
+func TestNamesAndNamespaces(t *testing.T) {
+	want := []string{
+		"ClusterRole NAME-controller", "ClusterRole NAME-speaker",
+		"ClusterRoleBinding NAME-controller", "ClusterRoleBinding NAME-speaker",
+		"ConfigMap NAME-config",
+		"DaemonSet NAME-speaker", "Deployment NAME-controller",
+		"Role NAME-controller", "Role NAME-speaker",
+		"RoleBinding NAME-controller", "RoleBinding NAME-speaker",
+		"ServiceAccount NAME-controller", "ServiceAccount NAME-speaker",
+	}
+	for _, name := range []string{"lb", "kontena-network-lb", strings.Repeat("long-", 10) + "lb"} {
+		for _, ns := range []string{"default", "kube-system"} {
+			files, err := renderAs(t, loadChart(t), name, ns, readValues(t, "testdata/good/addon.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, one := range objects(t, files) {
+				got = append(got, kind(one)+" "+strings.Replace(one.GetName(), name, "NAME", 1))
+				wantNamespace := ns
+				if strings.HasPrefix(kind(one), "Cluster") {
+					wantNamespace = ""
+				}
+				if one.GetNamespace() != wantNamespace {
+					t.Errorf("%s %s is in namespace %q", kind(one), one.GetName(), one.GetNamespace())
+				}
+				for _, label := range []string{"name", "instance", "version", "component", "managed-by"} {
+					if one.GetLabels()["app.kubernetes.io/"+label] == "" {
+						t.Errorf("%s %s has no label %s", kind(one), one.GetName(), label)
+					}
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("release %s in %s:\n%s", name, ns, strings.Join(got, "\n"))
+			}
+		}
+	}
+}
+
+// TestReferences follows each name in an object to the object that it means.
+func TestReferences(t *testing.T) {
+	all := objects(t, mustRender(t, readValues(t, "testdata/good/addon.yaml")))
+	for _, one := range all {
+		switch o := one.(type) {
+		case *rbacv1.ClusterRoleBinding:
+			find[*rbacv1.ClusterRole](t, all, o.RoleRef.Name)
+			checkSubject(t, all, o.Subjects, o.Name)
+		case *rbacv1.RoleBinding:
+			find[*rbacv1.Role](t, all, o.RoleRef.Name)
+			checkSubject(t, all, o.Subjects, o.Name)
+		case *appsv1.Deployment:
+			checkPods(t, all, o.Name, o.Spec.Selector.MatchLabels, o.Spec.Template)
+		case *appsv1.DaemonSet:
+			checkPods(t, all, o.Name, o.Spec.Selector.MatchLabels, o.Spec.Template)
+		}
+	}
+}
+
+func checkSubject(t *testing.T, all []object, subjects []rbacv1.Subject, name string) {
+	t.Helper()
+	if len(subjects) != 1 || subjects[0].Name != name || subjects[0].Namespace != namespace {
+		t.Fatalf("%s binds %v", name, subjects)
+	}
+	find[*corev1.ServiceAccount](t, all, name)
+}
+
+func checkPods(t *testing.T, all []object, name string, selector map[string]string, pod corev1.PodTemplateSpec) {
+	t.Helper()
+	for key, value := range selector {
+		if pod.Labels[key] != value {
+			t.Errorf("%s selects %s=%s, its pods have %q", name, key, value, pod.Labels[key])
+		}
+	}
+	find[*corev1.ServiceAccount](t, all, pod.Spec.ServiceAccountName)
+	if pod.Spec.ServiceAccountName != name {
+		t.Errorf("%s runs as %s", name, pod.Spec.ServiceAccountName)
+	}
+	find[*corev1.ConfigMap](t, all, option(pod.Spec.Containers[0].Args, "config-map"))
+}
+
+// option is the value of a flag.
+func option(args []string, name string) string {
+	for _, arg := range args {
+		if value, ok := strings.CutPrefix(arg, "--"+name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// TestRBAC lists every permission, one a line, so that a new one is seen.
+func TestRBAC(t *testing.T) {
+	var lines []string
+	for _, one := range objects(t, mustRender(t, readValues(t, "testdata/good/addon.yaml"))) {
+		switch o := one.(type) {
+		case *rbacv1.ClusterRole:
+			lines = append(lines, rules(o.Name+" in every namespace: ", o.Rules)...)
+		case *rbacv1.Role:
+			lines = append(lines, rules(o.Name+" in its own: ", o.Rules)...)
+		}
+	}
+	golden(t, "testdata/golden/rbac.golden", strings.Join(lines, "\n")+"\n")
+}
+
+func rules(who string, rules []rbacv1.PolicyRule) []string {
+	var lines []string
+	for _, r := range rules {
+		for _, group := range r.APIGroups {
+			if group != "" {
+				group = "." + group
+			}
+			for _, resource := range r.Resources {
+				line := who + strings.Join(r.Verbs, ", ") + " " + resource + group
+				if len(r.ResourceNames) > 0 {
+					line += " named " + strings.Join(r.ResourceNames, ", ")
+				}
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
+}
+
+// TestLeaseMatchesRBAC: the Lease that the controller is told to use is the one that it may use.
+func TestLeaseMatchesRBAC(t *testing.T) {
+	all := objects(t, mustRender(t, readValues(t, "testdata/good/addon.yaml")))
+	pod := find[*appsv1.Deployment](t, all, release+"-controller").Spec.Template.Spec
+	lease := option(pod.Containers[0].Args, "lease")
+	for _, rule := range find[*rbacv1.Role](t, all, release+"-controller").Rules {
+		if slices.Contains(rule.Resources, "leases") && slices.Contains(rule.ResourceNames, lease) {
+			return
+		}
+	}
+	t.Errorf("no rule names the Lease %q", lease)
+}

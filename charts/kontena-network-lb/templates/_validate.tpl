@@ -1,0 +1,58 @@
+{{/*
+What values.schema.json cannot refuse, or not in words that help: all mistakes in one message, each with
+path, value and what would be right.
+*/}}
+{{- define "network-lb.validate" -}}
+{{- $found := dict "mistakes" list "names" dict "bgp" "" -}}
+{{- if not .Values.address_pools -}}
+  {{- include "network-lb.mistake" (list $found "address_pools" "is empty: at least one pool is needed, such as [{name: default, protocol: layer2, addresses: [10.20.0.0/24]}]") -}}
+{{- end -}}
+{{- range $i, $pool := .Values.address_pools -}}
+  {{- $path := printf "address_pools[%d]" $i -}}
+  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign")) -}}
+  {{- with get $found.names $pool.name -}}
+    {{- include "network-lb.mistake" (list $found (printf "%s.name" $path) (printf "%q is the name of %s too: give each pool a name of its own" $pool.name .)) -}}
+  {{- end -}}
+  {{- $_ := set $found.names $pool.name $path -}}
+  {{- $protocols := $pool.protocol -}}
+  {{- if kindIs "string" $protocols -}}{{- $protocols = list $protocols -}}{{- end -}}
+  {{- if and (has "bgp" $protocols) (not $.Values.peers) -}}
+    {{- include "network-lb.mistake" (list $found (printf "%s.protocol" $path) "is bgp, but there are no peers: add at least one, such as peers: [{peer_address: 10.0.0.1, peer_asn: 64501, my_asn: 64500}]") -}}
+  {{- end -}}
+{{- end -}}
+{{- range $i, $peer := .Values.peers -}}
+  {{- $path := printf "peers[%d]" $i -}}
+  {{- include "network-lb.spellings" (list $found $path $peer (list "peer_address" "peer_asn" "my_asn" "node_selectors")) -}}
+  {{- range $key := list "node_selectors" "node-selectors" "nodeSelectors" -}}
+    {{- range $j, $selector := index $peer $key -}}
+      {{- include "network-lb.spellings" (list $found (printf "%s.%s[%d]" $path $key $j) $selector (list "match_labels" "match_expressions")) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if $found.mistakes -}}
+  {{- fail (printf "\n\nThe values of %s do not make a configuration:\n  %s\n" .Chart.Name (join "\n  " $found.mistakes)) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Adds one mistake: (list found path sentence). */}}
+{{- define "network-lb.mistake" -}}
+{{- $found := index . 0 -}}
+{{- $_ := set $found "mistakes" (append $found.mistakes (printf "%s: %s" (index . 1) (index . 2))) -}}
+{{- end }}
+
+{{/* Refuses two spellings of one key: (list found path element keys). */}}
+{{- define "network-lb.spellings" -}}
+{{- $found := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- $element := index . 2 -}}
+{{- range $key := index . 3 -}}
+  {{- $camel := $key | camelcase | untitle -}}
+  {{- $used := list -}}
+  {{- range $spelling := uniq (list $key (replace "_" "-" $key) $camel (replace "Asn" "ASN" $camel)) -}}
+    {{- if hasKey $element $spelling -}}{{- $used = append $used $spelling -}}{{- end -}}
+  {{- end -}}
+  {{- if gt (len $used) 1 -}}
+    {{- include "network-lb.mistake" (list $found $path (printf "%s are spellings of one key: keep only %s" (join " and " $used) $key)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
