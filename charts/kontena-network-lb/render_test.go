@@ -36,6 +36,16 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestExampleService: the manifest of the examples is one that Kubernetes takes.
+func TestExampleService(t *testing.T) {
+	all := objects(t, map[string]string{"service.yaml": string(readFile(t, "../../examples/service.yaml"))})
+	service := find[*corev1.Service](t, all, "web")
+	pods := find[*appsv1.Deployment](t, all, "web").Spec.Template
+	if service.Spec.Type != corev1.ServiceTypeLoadBalancer || !reflect.DeepEqual(service.Spec.Selector, pods.Labels) {
+		t.Errorf("Service %+v of pods %v", service.Spec, pods.Labels)
+	}
+}
+
 func TestDisabledRendersNothing(t *testing.T) {
 	for _, values := range []map[string]any{
 		{"enabled": false},

@@ -5,7 +5,7 @@ path, value and what would be right.
 {{- define "network-lb.validate" -}}
 {{- $found := dict "mistakes" list "names" dict "bgp" "" -}}
 {{- if not .Values.address_pools -}}
-  {{- include "network-lb.mistake" (list $found "address_pools" "is empty: at least one pool is needed, such as [{name: default, protocol: layer2, addresses: [10.20.0.0/24]}]") -}}
+  {{- include "network-lb.mistake" (list $found "address_pools" "[] has no pool: at least one is needed, such as [{name: default, protocol: layer2, addresses: [10.20.0.0/24]}]") -}}
 {{- end -}}
 {{- range $i, $pool := .Values.address_pools -}}
   {{- $path := printf "address_pools[%d]" $i -}}
@@ -17,7 +17,7 @@ path, value and what would be right.
   {{- $protocols := $pool.protocol -}}
   {{- if kindIs "string" $protocols -}}{{- $protocols = list $protocols -}}{{- end -}}
   {{- if and (has "bgp" $protocols) (not $.Values.peers) -}}
-    {{- include "network-lb.mistake" (list $found (printf "%s.protocol" $path) "is bgp, but there are no peers: add at least one, such as peers: [{peer_address: 10.0.0.1, peer_asn: 64501, my_asn: 64500}]") -}}
+    {{- include "network-lb.mistake" (list $found (printf "%s.protocol" $path) "bgp needs peers and there are none: add at least one, such as peers: [{peer_address: 10.0.0.1, peer_asn: 64501, my_asn: 64500}]") -}}
   {{- end -}}
 {{- end -}}
 {{- range $i, $peer := .Values.peers -}}
