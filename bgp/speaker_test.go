@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -270,7 +271,12 @@ func TestCloseKeepsRoutesOnlyOfRestartablePeers(t *testing.T) {
 // failing is an engine that cannot open, or cannot dial.
 type failing struct {
 	*Memory
-	open, dial error
+	open, dial atomic.Pointer[error]
+}
+
+func (f *failing) fail(open, dial error) {
+	f.open.Store(&open)
+	f.dial.Store(&dial)
 }
 
 type failingSession struct {
@@ -279,32 +285,36 @@ type failingSession struct {
 }
 
 func (f *failing) Open(p Peer, notify func(Event)) (Session, error) {
+	if err := *f.open.Load(); err != nil {
+		return nil, err
+	}
 	s, err := f.Memory.Open(p, notify)
-	return failingSession{s, f}, errors.Join(err, f.open)
+	return failingSession{s, f}, err
 }
 
 func (s failingSession) Dial(p Peer) error {
-	if s.dial != nil {
-		return s.dial
+	if err := *s.dial.Load(); err != nil {
+		return err
 	}
 	return s.Session.Dial(p)
 }
 
 func TestEngineErrorsAreReportedAndRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		engine := &failing{Memory: new(Memory), open: errors.New("no router ID")}
+		engine := &failing{Memory: new(Memory)}
+		engine.fail(errors.New("no router ID"), nil)
 		b := bench{t, engine.Memory, NewSpeaker(engine, Options{})}
 		defer b.speaker.Close(false)
 		b.set(two(), route("10.9.0.1/32"))
 		if s := b.state(0, Idle); s.Reason != "no router ID" {
 			t.Errorf("%+v", s)
 		}
-		engine.dial, engine.open = errors.New("no route to 10.0.0.1"), nil
+		engine.fail(nil, errors.New("no route to 10.0.0.1"))
 		b.after(2 * time.Second)
 		if s := b.state(0, Idle); s.Reason != "no route to 10.0.0.1" {
 			t.Errorf("%+v", s)
 		}
-		engine.dial = nil
+		engine.fail(nil, nil)
 		b.after(2 * time.Second)
 		b.state(0, Established)
 		b.learnt(r1, "10.9.0.1/32")
