@@ -1,0 +1,129 @@
+// Command lab brings a real Kubernetes cluster up on this machine, in network namespaces, and takes it down.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kontena/network-lb/lab"
+)
+
+const usage = `usage: lab COMMAND
+
+  up                       bring the lab up: Kubernetes with three nodes, three routers, two clients
+  down                     stop it and remove everything
+  status                   what runs
+  topology                 draw it
+  kubectl ARGS...          kubectl as the cluster's operator
+  exec HOST CMD...         run a command on a host: %s
+  vtysh ROUTER CMD         ask an FRR router: lab vtysh frr-1 show bgp summary
+  birdc CMD                ask the BIRD router: lab birdc show protocols
+  import TAR [NODE...]     give an image tarball to all nodes, or to some
+  logs DIR                 copy all logs to a folder
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:])
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		os.Exit(exit.ExitCode()) // the command has said why
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return misused()
+	}
+	options := lab.Options{Log: logger(time.Now())}
+	switch command, rest := args[0], args[1:]; command {
+	case "up":
+		_, err := lab.Up(ctx, options)
+		return err
+	case "down":
+		return lab.Down(ctx, options)
+	case "topology":
+		fmt.Print(lab.Topology())
+		return nil
+	case "status", "kubectl", "exec", "vtysh", "birdc", "import", "logs":
+		c, err := lab.Attach()
+		if err != nil {
+			return err
+		}
+		return inside(ctx, c, command, rest)
+	}
+	return misused()
+}
+
+// inside runs what needs a lab that is up.
+func inside(ctx context.Context, c *lab.Cluster, command string, args []string) error {
+	switch {
+	case command == "status":
+		return status(c)
+	case command == "kubectl":
+		return attached(c.KubectlCommand(ctx, args...))
+	case command == "exec" && len(args) > 1:
+		return attached(c.Command(ctx, args[0], args[1:]...))
+	case command == "vtysh" && len(args) > 1:
+		return printed(c.FRR(ctx, args[0], strings.Join(args[1:], " ")))
+	case command == "birdc" && len(args) > 0:
+		return printed(c.BIRD(ctx, strings.Join(args, " ")))
+	case command == "import" && len(args) > 0:
+		return c.ImportImage(ctx, args[0], args[1:]...)
+	case command == "logs" && len(args) == 1:
+		return c.SaveLogs(args[0])
+	}
+	return misused()
+}
+
+func misused() error {
+	return fmt.Errorf("no such command\n"+usage, strings.Join(lab.HostNames(), " "))
+}
+
+// attached runs a command on the terminal.
+func attached(cmd *lab.Cmd, err error) error {
+	if err != nil {
+		return err
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+func printed(out string, err error) error {
+	fmt.Print(out)
+	return err
+}
+
+func status(c *lab.Cluster) error {
+	all, err := c.Processes()
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		state := "runs"
+		if !p.Alive {
+			state = "HAS ENDED"
+		}
+		fmt.Printf("%-24s %-9s pid %-7d %s\n", p.Name, state, p.PID, p.Log)
+	}
+	return nil
+}
+
+// logger prints lines with the seconds since the start.
+func logger(began time.Time) func(string, ...any) {
+	return func(format string, args ...any) {
+		fmt.Printf("%5.1fs  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,82 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// tool is a program of the machine that the lab uses.
+type tool struct {
+	name string
+	pkg  string   // the Debian package that has it
+	in   []string // folders to look in besides PATH
+}
+
+var neededTools = []tool{
+	{name: "containerd", pkg: "containerd"},
+	{name: "containerd-shim-runc-v2", pkg: "containerd"},
+	{name: "ctr", pkg: "containerd"},
+	{name: "ptp", pkg: "containernetworking-plugins", in: cniFolders},
+	{name: "host-local", pkg: "containernetworking-plugins", in: cniFolders},
+	{name: "loopback", pkg: "containernetworking-plugins", in: cniFolders},
+	{name: "zebra", pkg: "frr", in: []string{"/usr/lib/frr"}},
+	{name: "bgpd", pkg: "frr", in: []string{"/usr/lib/frr"}},
+	{name: "vtysh", pkg: "frr"},
+	{name: "bird", pkg: "bird2"},
+	{name: "birdc", pkg: "bird2"},
+	{name: "nft", pkg: "nftables"},
+	{name: "go", pkg: "golang (1.26 or newer, or from https://go.dev/dl)"},
+	{name: "gcc", pkg: "gcc"},
+	{name: "pkg-config", pkg: "pkg-config"},
+}
+
+var cniFolders = []string{"/usr/lib/cni", "/opt/cni/bin"}
+
+// findTools returns the paths of the tools by name ("cni": the folder of CNI plugins), or one error that says
+// everything there is to do before a lab can run on this machine.
+func findTools() (map[string]string, error) {
+	if runtime.GOOS != "linux" {
+		return nil, fmt.Errorf("the lab is made of Linux network namespaces: run it on Linux, not on %s", runtime.GOOS)
+	}
+	if os.Geteuid() != 0 {
+		return nil, errors.New("the lab makes network namespaces and mounts: run it as root")
+	}
+	paths, missing := map[string]string{}, map[string]string{}
+	for _, t := range neededTools {
+		path, err := t.find()
+		if err != nil {
+			missing[t.name] = t.pkg
+			continue
+		}
+		paths[t.name] = path
+	}
+	if len(missing) == 0 {
+		if err := exec.Command(paths["pkg-config"], "--exists", "libseccomp").Run(); err != nil {
+			missing["libseccomp's headers"] = "libseccomp-dev"
+		}
+	}
+	if len(missing) > 0 {
+		names, packages := slices.Sorted(maps.Keys(missing)), slices.Sorted(maps.Values(missing))
+		return nil, fmt.Errorf("the lab needs %s: install the Debian packages %s",
+			strings.Join(names, ", "), strings.Join(slices.Compact(packages), " "))
+	}
+	paths["cni"] = filepath.Dir(paths["ptp"])
+	return paths, nil
+}
+
+func (t tool) find() (string, error) {
+	for _, folder := range t.in {
+		path := filepath.Join(folder, t.name)
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return exec.LookPath(t.name)
+}
