@@ -18,12 +18,30 @@ const user = "65532:65532"
 // programs of the product; each is the package ./cmd/NAME and the file /NAME in the image.
 var programs = []string{"controller", "speaker"}
 
+const chartFile = "charts/kontena-network-lb/Chart.yaml"
+
+// Root finds the product's module: the nearest folder above the current one (or that itself) with its chart.
+func Root() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("finding the current folder: %w", err)
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, chartFile)); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("finding the product's module: no folder above %s has %s", start, chartFile)
+		}
+	}
+}
+
 // Product builds the product's image from the module in root: the programs in its root folder and nothing
 // else. The tag is the version that the binaries report; empty means the chart's appVersion, which is what
 // the chart asks for by default. It returns the image's name.
 func Product(ctx context.Context, root, tag, outTar string) (string, error) {
 	if tag == "" {
-		meta, err := chartutil.LoadChartfile(filepath.Join(root, "charts", "kontena-network-lb", "Chart.yaml"))
+		meta, err := chartutil.LoadChartfile(filepath.Join(root, chartFile))
 		if err != nil {
 			return "", fmt.Errorf("reading the chart's version: %w", err)
 		}

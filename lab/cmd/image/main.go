@@ -15,7 +15,6 @@ import (
 func main() {
 	out := flag.String("o", "", "tarball to write, for `FILE`: ctr -n k8s.io images import FILE (required)")
 	tag := flag.String("tag", "", "tag of the image and version of its binaries (default: the chart's appVersion)")
-	root := flag.String("root", ".", "folder of the product's module")
 	flag.Parse()
 	if *out == "" || flag.NArg() > 0 {
 		flag.Usage()
@@ -23,11 +22,22 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	name, err := image.Product(ctx, *root, *tag, *out)
-	if err != nil {
+	if err := run(ctx, *tag, *out); err != nil {
 		stop()
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, tag, out string) error {
+	root, err := image.Root()
+	if err != nil {
+		return err
+	}
+	name, err := image.Product(ctx, root, tag, out)
+	if err != nil {
+		return err
+	}
 	fmt.Println(name)
+	return nil
 }
