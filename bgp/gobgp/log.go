@@ -95,10 +95,11 @@ func notification(f gobgplog.Fields) string {
 	return text
 }
 
-// ordinary are warnings that tell nothing new: the reasons are logged with the session's loss, and routes of
-// ours that a router sent back are always unknown when it goes.
-var ordinary = map[string]bool{
-	"sent notification": true, "received notification": true, "No matching path for withdraw found": true,
+// ordinary reports whether a warning tells nothing new: the reasons are logged with the session's loss, and
+// routes of ours that a router sent back are always unknown when it takes them back.
+func ordinary(msg string) bool {
+	return msg == "sent notification" || msg == "received notification" ||
+		strings.HasPrefix(msg, "No matching path for withdraw found")
 }
 
 func (l *logger) write(level zapcore.Level, msg string, f gobgplog.Fields) {
@@ -130,7 +131,7 @@ func (l *logger) Info(msg string, f gobgplog.Fields)  { l.write(zapcore.DebugLev
 func (l *logger) Debug(msg string, f gobgplog.Fields) { l.write(zapcore.DebugLevel, msg, f) }
 
 func (l *logger) Warn(msg string, f gobgplog.Fields) {
-	if ordinary[msg] {
+	if ordinary(msg) {
 		l.write(zapcore.DebugLevel, msg, f)
 		return
 	}

@@ -1,0 +1,237 @@
+package gobgp_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/bgp/gobgp"
+	"github.com/kontena/network-lb/bgp/neigh"
+)
+
+// GoBGP opens its sockets on goroutines of its own, so a whole process has to be inside a network namespace:
+// the test binary runs itself there as a speaker, which is told what to do by lines of JSON.
+
+const speakerEnv = "NETWORK_LB_TEST_SPEAKER"
+
+// command is one line to the speaker; it answers each with an answer.
+type command struct {
+	Do     string // set, status, close
+	Peers  []bgp.Peer
+	Routes []bgp.Route
+	Keep   bool
+}
+
+type answer struct {
+	Error  string
+	Status []bgp.PeerStatus
+}
+
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(speakerEnv); mode != "" {
+		if err := speak(mode == "restarting", os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "speaker:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// speak is the speaker's process. It ends with its input.
+func speak(restarting bool, in io.Reader, out io.Writer) error {
+	log := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()),
+		zapcore.Lock(os.Stderr), zapcore.InfoLevel))
+	var own neigh.Resolver
+	engine := gobgp.New(gobgp.Options{NodeName: "node1", Local: own.Local, Restarting: restarting, Logger: log})
+	go func() { _ = own.Watch(context.Background(), engine.AddressesChanged) }()
+	speaker := bgp.NewSpeaker(engine, bgp.Options{Logger: log})
+	lines := json.NewDecoder(in)
+	for {
+		var c command
+		if err := lines.Decode(&c); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		var a answer
+		switch c.Do {
+		case "set":
+			if err := speaker.Set(c.Peers, c.Routes); err != nil {
+				a.Error = err.Error()
+			}
+		case "status":
+			a.Status = speaker.Status()
+		case "close":
+			speaker.Close(c.Keep)
+		}
+		if err := json.NewEncoder(out).Encode(a); err != nil {
+			return err
+		}
+	}
+}
+
+// process is a running speaker.
+type process struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	stderr *buffer
+}
+
+// startSpeaker runs a speaker inside a namespace.
+func startSpeaker(t testing.TB, namespace string, restarting bool) *process {
+	t.Helper()
+	supp, err := filepath.Abs("testdata/race.supp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, cmd: exec.Command("ip", "netns", "exec", namespace, os.Args[0]), stderr: new(buffer)}
+	mode := "fresh"
+	if restarting {
+		mode = "restarting"
+	}
+	p.cmd.Env = append(os.Environ(), speakerEnv+"="+mode, "GORACE=suppressions="+supp)
+	p.cmd.Stderr = p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.out = bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.kill()
+		log := p.stderr.String()
+		if strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") {
+			t.Errorf("the speaker is broken:\n%s", log)
+		} else if t.Failed() {
+			t.Logf("the speaker's log:\n%s", log)
+		}
+	})
+	return p
+}
+
+func (p *process) tell(c command) answer {
+	p.t.Helper()
+	if err := json.NewEncoder(p.in).Encode(c); err != nil {
+		p.t.Fatalf("telling the speaker to %s: %v\n%s", c.Do, err, p.stderr)
+	}
+	line, err := p.out.ReadBytes('\n')
+	if err != nil {
+		p.t.Fatalf("hearing from the speaker after %s: %v\n%s", c.Do, err, p.stderr)
+	}
+	var a answer
+	if err := json.Unmarshal(line, &a); err != nil {
+		p.t.Fatal(err)
+	}
+	return a
+}
+
+func (p *process) set(peers []bgp.Peer, routes ...bgp.Route) {
+	p.t.Helper()
+	if a := p.tell(command{Do: "set", Peers: peers, Routes: routes}); a.Error != "" {
+		p.t.Fatal(a.Error)
+	}
+}
+
+// status of one peer.
+func (p *process) status(name string) bgp.PeerStatus {
+	p.t.Helper()
+	for _, s := range p.tell(command{Do: "status"}).Status {
+		if s.Peer.Name == name {
+			return s
+		}
+	}
+	p.t.Fatalf("the speaker has no peer %s", name)
+	return bgp.PeerStatus{}
+}
+
+func (p *process) up(names ...string) {
+	p.t.Helper()
+	for _, name := range names {
+		eventually(p.t, name+" is Established", func() (bool, any) {
+			s := p.status(name)
+			return s.State == bgp.Established, s
+		})
+	}
+}
+
+// kill ends the process as SIGKILL does: no word to anybody.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// leave ends the process by its own exit.
+func (p *process) leave() {
+	p.t.Helper()
+	_ = p.in.Close()
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("the speaker ended: %v\n%s", err, p.stderr)
+	}
+}
+
+// buffer is a bytes.Buffer that may be read while it grows.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// eventually polls until ok, for 40 s; what is shown when it fails.
+func eventually(t testing.TB, what string, ok func() (bool, any)) time.Duration {
+	t.Helper()
+	start := time.Now()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		good, seen := ok()
+		if good {
+			return time.Since(start)
+		}
+		if time.Since(start) > 40*time.Second {
+			t.Fatalf("waiting until %s: still %+v", what, seen)
+		}
+		<-tick.C
+	}
+}
+
+func route(prefix string, peers ...string) bgp.Route {
+	return bgp.Route{Prefix: netip.MustParsePrefix(prefix), Peers: peers}
+}
+
+func contains(s, part string) bool { return strings.Contains(s, part) }

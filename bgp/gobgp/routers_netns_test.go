@@ -1,0 +1,181 @@
+package gobgp_test
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/internal/nstest"
+)
+
+const frrConfig = `
+frr defaults traditional
+router bgp 65001
+ bgp router-id 10.0.1.2
+ no bgp ebgp-requires-policy
+ no bgp default ipv4-unicast
+ neighbor 10.0.1.1 remote-as 64512
+ neighbor 2001:db8:1::1 remote-as 64512
+ address-family ipv4 unicast
+  neighbor 10.0.1.1 activate
+  neighbor 2001:db8:1::1 activate
+  network 192.0.2.0/24
+ exit-address-family
+ address-family ipv6 unicast
+  neighbor 10.0.1.1 activate
+  neighbor 2001:db8:1::1 activate
+ exit-address-family
+exit
+`
+
+const birdConfig = `
+router id 10.0.2.2;
+protocol device {}
+template bgp node {
+  local as 65002;
+  ipv4 { import all; export all; };
+  ipv6 { import all; export all; };
+}
+protocol bgp four from node { neighbor 10.0.2.1 as 64512; }
+protocol bgp six from node { neighbor 2001:db8:2::1 as 64512; }
+`
+
+// lab is a node between an FRR and a BIRD router.
+type lab struct {
+	node, r1, r2 string
+	frr          *frr
+	bird         *bird
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	nstest.Require(t)
+	needs(t, frrDir+"bgpd", frrDir+"zebra", "/usr/sbin/bird", "/usr/sbin/birdc")
+	l := &lab{node: nstest.New(t, "node"), r1: nstest.New(t, "r1"), r2: nstest.New(t, "r2")}
+	wire(t, l.node, "eth1", []string{"10.0.1.1/24", "2001:db8:1::1/64"}, l.r1, "eth0", []string{"10.0.1.2/24", "2001:db8:1::2/64"})
+	wire(t, l.node, "eth2", []string{"10.0.2.1/24", "2001:db8:2::1/64"}, l.r2, "eth0", []string{"10.0.2.2/24", "2001:db8:2::2/64"})
+	l.frr = startFRR(t, l.r1, frrConfig)
+	l.bird = startBIRD(t, l.r2, birdConfig)
+	return l
+}
+
+func peers() []bgp.Peer {
+	peer := func(name, address string, asn uint32) bgp.Peer {
+		return bgp.Peer{Name: name, Address: netip.MustParseAddr(address), PeerASN: asn, MyASN: 64512}
+	}
+	return []bgp.Peer{
+		peer("frr4", "10.0.1.2", 65001), peer("frr6", "2001:db8:1::2", 65001),
+		peer("bird4", "10.0.2.2", 65002), peer("bird6", "2001:db8:2::2", 65002),
+	}
+}
+
+// hears waits until all four sessions brought exactly these routes.
+func (l *lab) hears(t *testing.T, v4, v6 []string) time.Duration {
+	t.Helper()
+	want := func(prefixes []string, nextHop string) map[string]heard {
+		all := map[string]heard{}
+		for _, p := range prefixes {
+			all[p] = heard{"64512", nextHop}
+		}
+		return all
+	}
+	merge := func(a, b map[string]heard) map[string]heard {
+		for k, v := range b {
+			a[k] = v
+		}
+		return a
+	}
+	frr4, frr6 := want(v4, "10.0.1.1"), want(v6, "2001:db8:1::1")
+	bird := merge(want(v4, "10.0.2.1"), want(v6, "2001:db8:2::1"))
+	return eventually(t, "the routers have heard everything", func() (bool, any) {
+		seen := []map[string]heard{
+			l.frr.routes("ipv4", "10.0.1.1"), l.frr.routes("ipv6", "10.0.1.1"),
+			l.frr.routes("ipv4", "2001:db8:1::1"), l.frr.routes("ipv6", "2001:db8:1::1"),
+			l.bird.routes("four"), l.bird.routes("six"),
+		}
+		return reflect.DeepEqual(seen, []map[string]heard{frr4, frr6, frr4, frr6, bird, bird}), seen
+	})
+}
+
+func TestNetnsRoutersHearRoutes(t *testing.T) {
+	l := newLab(t)
+	p := startSpeaker(t, l.node, false)
+	p.set(peers(), route("10.9.0.1/32"), route("2001:db8:9::1/128"))
+	p.up("frr4", "frr6", "bird4", "bird6")
+	t.Logf("sessions up, routes heard after %s", l.hears(t, []string{"10.9.0.1/32"}, []string{"2001:db8:9::1/128"}))
+	for _, s := range p.tell(command{Do: "status"}).Status {
+		if one := (bgp.FamilyStatus{Wanted: 1, Sent: 1}); s.IPv4 != one || s.IPv6 != one || s.Flaps != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+
+	p.set(peers(), route("10.9.0.1/32"), route("10.9.0.2/32"), route("2001:db8:9::2/128"))
+	t.Logf("changed after %s", l.hears(t, []string{"10.9.0.1/32", "10.9.0.2/32"}, []string{"2001:db8:9::2/128"}))
+
+	before4, before6 := l.frr.neighbor("10.0.1.1"), l.frr.neighbor("2001:db8:1::1")
+	for range 5 {
+		p.set(peers(), route("10.9.0.2/32"), route("10.9.0.1/32"), route("2001:db8:9::2/128"))
+	}
+	// A later change is a fence: what was sent before it has arrived.
+	p.set(peers(), route("10.9.0.2/32"), route("10.9.0.1/32"), route("2001:db8:9::2/128"), route("10.9.0.3/32"))
+	l.hears(t, []string{"10.9.0.1/32", "10.9.0.2/32", "10.9.0.3/32"}, []string{"2001:db8:9::2/128"})
+	if n := l.frr.neighbor("10.0.1.1").MessageStats.UpdatesRecv - before4.MessageStats.UpdatesRecv; n != 1 {
+		t.Errorf("FRR got %d updates over IPv4, want the new route's only", n)
+	}
+	if n := l.frr.neighbor("2001:db8:1::1").MessageStats.UpdatesRecv - before6.MessageStats.UpdatesRecv; n != 1 {
+		t.Errorf("FRR got %d updates over IPv6, want the new route's only", n)
+	}
+
+	p.set(peers())
+	t.Logf("withdrawn after %s", l.hears(t, nil, nil))
+}
+
+func TestNetnsRoutesForSomePeers(t *testing.T) {
+	l := newLab(t)
+	p := startSpeaker(t, l.node, false)
+	p.set(peers(), route("10.9.0.1/32", "frr4"), route("10.9.0.2/32", "bird6"))
+	p.up("frr4", "frr6", "bird4", "bird6")
+	eventually(t, "each router has its own route", func() (bool, any) {
+		seen := []map[string]heard{l.frr.routes("ipv4", "10.0.1.1"), l.bird.routes("six"), l.frr.routes("ipv4", "2001:db8:1::1"), l.bird.routes("four")}
+		return reflect.DeepEqual(seen, []map[string]heard{{"10.9.0.1/32": {"64512", "10.0.1.1"}}, {"10.9.0.2/32": {"64512", "10.0.2.1"}}, {}, {}}), seen
+	})
+	if _, passedOn := l.bird.routes("four")["192.0.2.0/24"]; passedOn {
+		t.Error("FRR's route was passed on to BIRD")
+	}
+}
+
+func TestNetnsChangedPeerTouchesNoOther(t *testing.T) {
+	l := newLab(t)
+	p := startSpeaker(t, l.node, false)
+	p.set(peers(), route("10.9.0.1/32"))
+	p.up("frr4", "frr6", "bird4", "bird6")
+	l.hears(t, []string{"10.9.0.1/32"}, nil)
+	before := l.frr.neighbor("10.0.1.1")
+
+	changed := peers()
+	changed[2].RouterID = netip.MustParseAddr("192.0.2.77")
+	changed[1].HoldTime = 9 * time.Second // of the next session
+	changed = append(changed[:3], changed[3:]...)
+	p.set(changed, route("10.9.0.1/32"))
+	eventually(t, "BIRD has the new router ID", func() (bool, any) {
+		out := l.bird.ask("show", "protocols", "all", "four")
+		return contains(out, "Neighbor ID:      192.0.2.77"), out
+	})
+	p.up("bird4")
+	l.hears(t, []string{"10.9.0.1/32"}, nil)
+	p.set(changed[:3], route("10.9.0.1/32"))
+	eventually(t, "the removed peer's session is gone", func() (bool, any) { r := l.bird.routes("six"); return len(r) == 0, r })
+	for _, name := range []string{"frr4", "frr6"} {
+		if s := p.status(name); s.Flaps != 0 || s.State != bgp.Established {
+			t.Errorf("%+v", s)
+		}
+	}
+	if after := l.frr.neighbor("10.0.1.1"); after.ConnectionsEstablished != 1 || after.BgpTimerUpEstablishedEpoch != before.BgpTimerUpEstablishedEpoch {
+		t.Errorf("FRR's session was touched: %+v, before %+v", after, before)
+	}
+	if after := l.frr.neighbor("2001:db8:1::1"); after.ConnectionsEstablished != 1 {
+		t.Errorf("FRR's session was touched: %+v", after)
+	}
+}

@@ -1,0 +1,283 @@
+package gobgp_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/kontena/network-lb/internal/nstest"
+)
+
+// wire joins two namespaces by a veth pair, and gives each end its addresses.
+func wire(t testing.TB, a, aIf string, aAddrs []string, b, bIf string, bAddrs []string) {
+	t.Helper()
+	nstest.Run(t, "ip", "-n", a, "link", "add", aIf, "type", "veth", "peer", "name", bIf, "netns", b)
+	for _, end := range []struct {
+		ns, dev string
+		addrs   []string
+	}{{a, aIf, aAddrs}, {b, bIf, bAddrs}} {
+		for _, addr := range end.addrs {
+			args := []string{"-n", end.ns, "addr", "add", addr, "dev", end.dev}
+			if strings.Contains(addr, ":") {
+				args = append(args, "nodad")
+			}
+			nstest.Run(t, "ip", args...)
+		}
+		nstest.Run(t, "ip", "-n", end.ns, "link", "set", end.dev, "up")
+	}
+}
+
+// daemon runs a program in a namespace until the test ends, or until it is stopped.
+func daemon(t testing.TB, namespace string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("ip", append([]string{"netns", "exec", namespace}, args...)...)
+	var out buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() && out.String() != "" {
+			t.Logf("%s said:\n%s", args[0], out.String())
+		}
+	})
+	return cmd
+}
+
+// workDir makes a directory that a daemon may write to after it has dropped its privileges.
+func workDir(t testing.TB, owner string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "nlb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	u, err := user.Lookup(owner)
+	if err != nil {
+		t.Skipf("needs the user %s of the routers' packages: %v", owner, err)
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	if err := os.Chown(dir, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func needs(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := os.Stat(p); err != nil {
+			t.Skipf("needs %s (packages frr and bird2)", p)
+		}
+	}
+}
+
+func write(t testing.TB, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// frr is an FRR router: zebra and bgpd.
+type frr struct {
+	t    testing.TB
+	ns   string
+	dir  string
+	bgpd *exec.Cmd
+}
+
+const frrDir = "/usr/lib/frr/"
+
+func startFRR(t testing.TB, namespace, config string) *frr {
+	t.Helper()
+	f := &frr{t: t, ns: namespace, dir: workDir(t, "frr")}
+	write(t, f.file("zebra.conf"), "")
+	write(t, f.file("bgpd.conf"), config)
+	daemon(t, namespace, append([]string{frrDir + "zebra"}, f.options("zebra")...)...)
+	eventually(t, "zebra runs", func() (bool, any) { _, err := os.Stat(f.file("zserv.api")); return err == nil, err })
+	f.startBGP()
+	return f
+}
+
+func (f *frr) file(name string) string { return filepath.Join(f.dir, name) }
+
+func (f *frr) options(name string) []string {
+	return []string{"-f", f.file(name + ".conf"), "-z", f.file("zserv.api"), "--vty_socket", f.dir,
+		"-i", f.file(name + ".pid"), "-P", "0", "--log", "file:" + f.file(name+".log")}
+}
+
+func (f *frr) startBGP() {
+	f.t.Helper()
+	f.bgpd = daemon(f.t, f.ns, append([]string{frrDir + "bgpd"}, f.options("bgpd")...)...)
+	eventually(f.t, "bgpd answers", func() (bool, any) { _, err := f.ask("show version"); return err == nil, err })
+}
+
+func (f *frr) stopBGP() {
+	_ = f.bgpd.Process.Kill()
+	_ = f.bgpd.Wait()
+}
+
+// ask gives bgpd a command as vtysh does: the command and a NUL; the answer ends with three NULs and a code.
+func (f *frr) ask(commands ...string) ([]byte, error) {
+	conn, err := net.Dial("unix", f.file("bgpd.vty"))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	var out []byte
+	for _, c := range append([]string{"enable"}, commands...) {
+		if _, err := conn.Write(append([]byte(c), 0)); err != nil {
+			return nil, err
+		}
+		out = nil
+		buf := make([]byte, 65536)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c, err)
+			}
+			out = append(out, buf[:n]...)
+			if l := len(out); l >= 4 && bytes.Equal(out[l-4:l-1], []byte{0, 0, 0}) {
+				if out[l-1] != 0 {
+					return nil, fmt.Errorf("%s: code %d: %s", c, out[l-1], out[:l-4])
+				}
+				out = out[:l-4]
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+func (f *frr) json(into any, command string) {
+	f.t.Helper()
+	out, err := f.ask(command)
+	if err == nil {
+		err = json.Unmarshal(out, into)
+	}
+	if err != nil {
+		f.t.Fatalf("asking FRR to %s: %v\n%s", command, err, out)
+	}
+}
+
+// heard is a route as a router has it from one neighbour.
+type heard struct{ Path, NextHop string }
+
+// routes are those from one neighbour, of one family ("ipv4" or "ipv6").
+func (f *frr) routes(family, neighbor string) map[string]heard {
+	f.t.Helper()
+	var table struct {
+		Routes map[string][]struct {
+			PeerID   string `json:"peerId"`
+			Path     string
+			Valid    bool
+			Nexthops []struct {
+				IP   string
+				Used bool
+			}
+		}
+	}
+	f.json(&table, "show bgp "+family+" unicast json")
+	all := map[string]heard{}
+	for prefix, paths := range table.Routes {
+		for _, p := range paths {
+			if p.PeerID != neighbor || !p.Valid {
+				continue
+			}
+			for _, nh := range p.Nexthops {
+				if nh.Used {
+					all[prefix] = heard{p.Path, nh.IP}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// frrNeighbor is what FRR says of a neighbour.
+type frrNeighbor struct {
+	BgpState                   string
+	BgpTimerUpEstablishedEpoch int64
+	ConnectionsEstablished     int
+	MessageStats               struct{ UpdatesRecv, NotificationsRecv int }
+	LastNotificationReason     string
+	GracefulRestartInfo        struct {
+		RBit bool `json:"rBit"`
+	}
+}
+
+func (f *frr) neighbor(address string) frrNeighbor {
+	f.t.Helper()
+	var all map[string]frrNeighbor
+	f.json(&all, "show bgp neighbors "+address+" json")
+	return all[address]
+}
+
+// bird is a BIRD router.
+type bird struct {
+	t   testing.TB
+	dir string
+}
+
+func startBIRD(t testing.TB, namespace, config string) *bird {
+	t.Helper()
+	b := &bird{t: t, dir: workDir(t, "bird")}
+	write(t, filepath.Join(b.dir, "bird.conf"), config)
+	daemon(t, namespace, "/usr/sbin/bird", "-f", "-c", filepath.Join(b.dir, "bird.conf"),
+		"-s", filepath.Join(b.dir, "ctl"), "-P", filepath.Join(b.dir, "pid"))
+	eventually(t, "bird answers", func() (bool, any) {
+		out, err := exec.Command("/usr/sbin/birdc", "-s", filepath.Join(b.dir, "ctl"), "show", "status").CombinedOutput()
+		return err == nil, string(out)
+	})
+	return b
+}
+
+func (b *bird) ask(command ...string) string {
+	b.t.Helper()
+	return nstest.Run(b.t, "/usr/sbin/birdc", append([]string{"-s", filepath.Join(b.dir, "ctl")}, command...)...)
+}
+
+// routes are those of one protocol, by prefix.
+func (b *bird) routes(protocol string) map[string]heard {
+	b.t.Helper()
+	all := map[string]heard{}
+	var prefix string
+	var h heard
+	mine := false
+	for _, line := range strings.Split(b.ask("show", "route", "all"), "\n") {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0 || strings.HasPrefix(line, "Table"):
+		case strings.Contains(line, " unicast ["):
+			if !strings.HasPrefix(line, " ") {
+				prefix = words[0]
+			}
+			mine = strings.Contains(line, "["+protocol+" ")
+			h = heard{}
+		case mine && words[0] == "BGP.as_path:":
+			h.Path = strings.Join(words[1:], " ")
+			all[prefix] = h
+		case mine && words[0] == "BGP.next_hop:":
+			h.NextHop = words[1]
+			all[prefix] = h
+		}
+	}
+	return all
+}
