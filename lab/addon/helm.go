@@ -1,0 +1,64 @@
+package addon
+
+import (
+	"fmt"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/registry"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/kontena/network-lb/lab"
+)
+
+// helm prepares Helm to work in the lab, as the operator.
+func helm(c *lab.Cluster) (*action.Configuration, error) {
+	config, err := c.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	var h action.Configuration
+	if err := h.Init(getter{config}, Namespace, "secrets", func(string, ...any) {}); err != nil {
+		return nil, fmt.Errorf("preparing Helm: %w", err)
+	}
+	if h.RegistryClient, err = registry.NewClient(); err != nil {
+		return nil, fmt.Errorf("preparing Helm: %w", err)
+	}
+	return &h, nil
+}
+
+// getter is how Helm reaches the lab's API server: it implements genericclioptions.RESTClientGetter.
+type getter struct{ config *rest.Config }
+
+// ToRESTConfig returns the lab's client configuration.
+func (g getter) ToRESTConfig() (*rest.Config, error) { return rest.CopyConfig(g.config), nil }
+
+// ToDiscoveryClient returns a discovery client that remembers.
+func (g getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
+	client, err := discovery.NewDiscoveryClientForConfig(rest.CopyConfig(g.config))
+	if err != nil {
+		return nil, err
+	}
+	return memory.NewMemCacheClient(client), nil
+}
+
+// ToRESTMapper returns a mapper that asks the API server when it has to.
+func (g getter) ToRESTMapper() (meta.RESTMapper, error) {
+	client, err := g.ToDiscoveryClient()
+	if err != nil {
+		return nil, err
+	}
+	return restmapper.NewDeferredDiscoveryRESTMapper(client), nil
+}
+
+// ToRawKubeConfigLoader tells Helm the namespace.
+func (g getter) ToRawKubeConfigLoader() clientcmd.ClientConfig {
+	return clientcmd.NewDefaultClientConfig(*clientcmdapi.NewConfig(), &clientcmd.ConfigOverrides{
+		Context: clientcmdapi.Context{Namespace: Namespace},
+	})
+}

@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kontena/network-lb/lab"
+	"github.com/kontena/network-lb/lab/addon"
+)
+
+// patience is how long `eventually` and `capture` try. It decides nothing but when a broken story gives up.
+const patience = 90 * time.Second
+
+// command is a word of the stories: what it prints, or why it failed.
+type command func(ctx context.Context, args []string) (string, error)
+
+// commands are the words, besides testscript's own.
+func commands(c *lab.Cluster) map[string]command {
+	return map[string]command{
+		// install VALUES [key=value...]: helm upgrade --install --wait with the working copy's chart.
+		"install": func(ctx context.Context, args []string) (string, error) {
+			return addon.Install(ctx, c, root, args[0], args[1:]...)
+		},
+		// uninstall: helm uninstall --wait.
+		"uninstall": func(ctx context.Context, _ []string) (string, error) { return "", addon.Uninstall(ctx, c) },
+		// kubectl ARG...
+		"kubectl": func(ctx context.Context, args []string) (string, error) { return c.Kubectl(ctx, args...) },
+		// on HOST COMMAND...: a command on a host of the lab.
+		"on": func(ctx context.Context, args []string) (string, error) { return c.Exec(ctx, args[0], args[1:]...) },
+		// vtysh ROUTER COMMAND
+		"vtysh": func(ctx context.Context, args []string) (string, error) { return c.FRR(ctx, args[0], args[1]) },
+		// birdc COMMAND
+		"birdc": func(ctx context.Context, args []string) (string, error) { return c.BIRD(ctx, args[0]) },
+		// answers ADDRESS: the nodes that answer ARP for the address on the LAN, a line each.
+		"answers": func(ctx context.Context, args []string) (string, error) { return answers(ctx, c, args[0]) },
+	}
+}
+
+// needs is how many words each command takes at least.
+var needs = map[string]int{"install": 1, "kubectl": 1, "on": 2, "vtysh": 2, "birdc": 1, "answers": 1}
+
+func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+	words := commands(c)
+	run := func(ts *testscript.TestScript, args []string) (string, error) {
+		if len(args) == 0 || words[args[0]] == nil {
+			ts.Fatalf("not a command of the stories: %q", args)
+		}
+		if len(args)-1 < needs[args[0]] {
+			ts.Fatalf("%s takes at least %d arguments", args[0], needs[args[0]])
+		}
+		for i := range args[1:] { // files of the story
+			if name := ts.MkAbs(args[i+1]); strings.HasSuffix(name, ".yaml") {
+				args = slices.Clone(args)
+				args[i+1] = name
+			}
+		}
+		return words[args[0]](context.Background(), args[1:])
+	}
+	out := map[string]func(ts *testscript.TestScript, neg bool, args []string){}
+	for name := range words {
+		out[name] = func(ts *testscript.TestScript, neg bool, args []string) {
+			text, err := run(ts, append([]string{name}, args...))
+			fmt.Fprint(ts.Stdout(), text)
+			if err != nil {
+				fmt.Fprintln(ts.Stderr(), err)
+			}
+			switch {
+			case neg && err == nil:
+				ts.Fatalf("%s succeeded", name)
+			case !neg && err != nil:
+				ts.Fatalf("%v", err)
+			}
+		}
+	}
+	// eventually [!] PATTERN COMMAND...: until what the command prints matches; with !, until it does not.
+	out["eventually"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		want := true
+		if args[0] == "!" {
+			want, args = false, args[1:]
+		}
+		pattern := compile(ts, args[0])
+		until(ts, args, func() (string, bool) {
+			text, err := run(ts, args[1:])
+			return fmt.Sprintf("%s(%v)", text, err), pattern.MatchString(text) == want && (err == nil || !want)
+		})
+	}
+	// capture VARIABLE PATTERN COMMAND...: until it matches, then set the variable to the pattern's group.
+	out["capture"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		pattern := compile(ts, args[1])
+		until(ts, args, func() (string, bool) {
+			text, err := run(ts, args[2:])
+			found := pattern.FindStringSubmatch(text)
+			if len(found) < 2 {
+				return fmt.Sprintf("%s(%v)", text, err), false
+			}
+			ts.Setenv(args[0], found[1])
+			return text, true
+		})
+	}
+	return out
+}
+
+func compile(ts *testscript.TestScript, pattern string) *regexp.Regexp {
+	re, err := regexp.Compile("(?m)" + pattern)
+	ts.Check(err)
+	return re
+}
+
+// until polls; the story fails when patience has run out.
+func until(ts *testscript.TestScript, args []string, try func() (string, bool)) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		text, done := try()
+		if done {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q: not within %s; the last answer was\n%s", args, patience, text)
+		}
+	}
+}
+
+var macPattern = regexp.MustCompile(`\[([0-9A-Fa-f:]{17})\]`)
+
+// answers asks for the address by ARP and returns the names of the nodes whose MAC came back.
+func answers(ctx context.Context, c *lab.Cluster, address string) (string, error) {
+	// arping's exit code says only whether anybody answered.
+	out, _ := c.Exec(ctx, lab.Client, "arping", "-c", "2", "-w", "3", "-I", "eth0", address)
+	var names []string
+	for _, m := range macPattern.FindAllStringSubmatch(out, -1) {
+		name, err := ownerOf(ctx, c, m[1])
+		if err != nil {
+			return "", err
+		}
+		names = append(names, name+"\n")
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ""), nil
+}
+
+func ownerOf(ctx context.Context, c *lab.Cluster, mac string) (string, error) {
+	for _, h := range lab.Nodes() {
+		link, err := c.Exec(ctx, h.Name, "cat", "/sys/class/net/eth0/address")
+		if err != nil {
+			return "", err
+		}
+		if strings.EqualFold(strings.TrimSpace(link), mac) {
+			return h.Name, nil
+		}
+	}
+	return "", fmt.Errorf("no node has the MAC %s", mac)
+}

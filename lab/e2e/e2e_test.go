@@ -1,0 +1,140 @@
+// Package e2e tells the product's stories on a real cluster: each file in testdata is one, with the commands
+// a person would type.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kontena/network-lb/lab"
+	"github.com/kontena/network-lb/lab/addon"
+)
+
+var (
+	update = flag.Bool("update", false, "write what the commands print into the stories")
+	keep   = flag.Bool("keep", false, "use the lab that is up, and leave it up")
+)
+
+// root is the module's folder.
+const root = "../.."
+
+// cluster returns a lab with the product's image on its nodes. It is brought up once.
+func cluster(t testing.TB) *lab.Cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("brings up a Kubernetes cluster; not with -short")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to bring up a Kubernetes cluster in network namespaces")
+	}
+	if theCluster == nil {
+		c, err := bringUp(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		theCluster = c
+	}
+	return theCluster
+}
+
+var theCluster *lab.Cluster
+
+func bringUp(ctx context.Context) (*lab.Cluster, error) {
+	c, err := lab.Attach()
+	if !*keep || errors.Is(err, lab.ErrDown) {
+		c, err = lab.Up(ctx, lab.Options{Progress: os.Stderr})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, addon.Import(ctx, c, root)
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if theCluster != nil && !*keep {
+		if code != 0 {
+			saveLogs()
+		}
+		if err := lab.Down(context.Background(), os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// saveLogs keeps what explains a failure.
+func saveLogs() {
+	dir := filepath.Join(root, "build", "lab-logs")
+	if err := theCluster.SaveLogs(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "saving the logs:", err)
+	}
+	fmt.Fprintln(os.Stderr, "the lab's logs are in", dir)
+}
+
+func TestE2E(t *testing.T) {
+	c := cluster(t)
+	testscript.RunT(inTurn{t}, testscript.Params{
+		Dir:           "testdata",
+		UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			folder, err := filepath.Abs(root)
+			e.Setenv("ROOT", folder)
+			return err
+		},
+		Cmds: scriptCommands(c),
+	})
+}
+
+// inTurn runs the stories one after the other: they share the cluster.
+type inTurn struct{ *testing.T }
+
+// Run implements testscript.T.
+func (t inTurn) Run(name string, f func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) {
+		t.Cleanup(func() { tidy(t, theCluster) })
+		f(inTurn{t})
+	})
+}
+
+// Parallel implements testscript.T: it is not.
+func (inTurn) Parallel() {}
+
+// Verbose implements testscript.T.
+func (inTurn) Verbose() bool { return testing.Verbose() }
+
+// tidy takes away what a story leaves, so that the next one finds the cluster as it was.
+func tidy(t *testing.T, c *lab.Cluster) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	if t.Failed() {
+		explain(ctx, t, c)
+	}
+	_, err := c.Kubectl(ctx, "delete", "service,deployment,configmap", "--namespace", "default", "--all", "--wait=true",
+		"--field-selector", "metadata.name!=kubernetes,metadata.name!=kube-root-ca.crt")
+	if err := errors.Join(err, addon.Uninstall(ctx, c)); err != nil {
+		t.Errorf("tidying up: %v", err)
+	}
+}
+
+// explain shows what a person would look at first.
+func explain(ctx context.Context, t *testing.T, c *lab.Cluster) {
+	for _, args := range [][]string{
+		{"get", "services,pods", "--all-namespaces", "-o", "wide"},
+		{"get", "events", "--all-namespaces", "--sort-by", ".lastTimestamp"},
+		{"logs", "--namespace", addon.Namespace, "--selector", "app.kubernetes.io/instance=" + addon.Release, "--tail", "40", "--prefix"},
+	} {
+		out, err := c.Kubectl(ctx, args...)
+		t.Logf("kubectl %v\n%s(%v)", args, out, err)
+	}
+}
