@@ -6,7 +6,7 @@ RUN go mod download
 COPY . .
 ARG VERSION=0.1.0
 RUN for program in controller speaker; do \
-      CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" \
+      CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X github.com/kontena/network-lb/cmd/internal/process.Version=$VERSION" \
         -o /out/$program ./cmd/$program || exit 1; \
     done
 

@@ -121,7 +121,7 @@ func TestPackage(t *testing.T) {
 	if err := chrt.Validate(); err != nil {
 		t.Error(err)
 	}
-	var other []string
+	other := make([]string, 0, len(chrt.Files))
 	for _, file := range chrt.Files {
 		other = append(other, file.Name)
 	}

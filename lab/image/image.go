@@ -56,7 +56,7 @@ func Build(ctx context.Context, spec Spec, outTar string) error {
 	if err != nil {
 		return fmt.Errorf("making a working folder: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 
 	layer := filepath.Join(work, "layer.tar")
 	if err := writeFile(layer, func(w io.Writer) error { return writeLayer(ctx, w, spec.Binaries) }); err != nil {
@@ -131,7 +131,7 @@ func addBinary(tw *tar.Writer, target, source string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return err

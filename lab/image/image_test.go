@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/kontena/network-lb/lab/image"
@@ -33,9 +34,18 @@ func write(t *testing.T, dir, file, content string) string {
 	return full
 }
 
-// contents lists a layer as "mode owner path content", a line for each entry.
-func contents(t *testing.T, layer io.Reader) string {
+// contents lists the only layer as "mode owner time path content", a line for each entry.
+func contents(t *testing.T, img v1.Image) string {
 	t.Helper()
+	layers, err := img.Layers()
+	if err != nil || len(layers) != 1 {
+		t.Fatalf("%d layers, %v", len(layers), err)
+	}
+	layer, err := layers[0].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = layer.Close() }()
 	var b strings.Builder
 	for tr := tar.NewReader(layer); ; {
 		header, err := tr.Next()
@@ -85,15 +95,6 @@ func TestBuild(t *testing.T) {
 	if got := fmt.Sprint(config.OS, config.Config.Entrypoint, config.Config.User); got != "linux[/speaker --help]65532:65532" {
 		t.Errorf("configuration: %s", got)
 	}
-	layers, err := img.Layers()
-	if err != nil || len(layers) != 1 {
-		t.Fatalf("%d layers, %v", len(layers), err)
-	}
-	layer, err := layers[0].Uncompressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer layer.Close()
 	want := `755 0:0 0 controller C
 755 0:0 0 speaker S
 755 0:0 0 usr/ 
@@ -101,7 +102,7 @@ func TestBuild(t *testing.T) {
 755 0:0 0 usr/bin/another A
 755 0:0 0 usr/bin/web W
 `
-	if got := contents(t, layer); got != want {
+	if got := contents(t, img); got != want {
 		t.Errorf("layer holds\n%swant\n%s", got, want)
 	}
 }
@@ -125,7 +126,7 @@ func TestBuildNamesTheImageAsGiven(t *testing.T) {
 
 func TestBuildIsReproducible(t *testing.T) {
 	dir := t.TempDir()
-	var images [][]byte
+	images := make([][]byte, 0, 2)
 	for _, at := range []string{"one", "two"} {
 		spec := image.Spec{Name: imageName, Binaries: map[string]string{
 			"/bin/a": write(t, dir, at+"/a", "A"), "/bin/b": write(t, dir, at+"/b", "B"), "/c": write(t, dir, at+"/c", "C"),

@@ -15,9 +15,13 @@ const Repository = "docker.io/kontena/network-lb"
 // user is what the image runs as unless the Pod says otherwise; the speaker's does.
 const user = "65532:65532"
 
+// versionVariable is what the programs say that they are.
+const versionVariable = "github.com/kontena/network-lb/cmd/internal/process.Version"
+
 // programs of the product; each is the package ./cmd/NAME and the file /NAME in the image.
 var programs = []string{"controller", "speaker"}
 
+// chartFile tells the product's module from others, and its version.
 const chartFile = "charts/kontena-network-lb/Chart.yaml"
 
 // Root finds the product's module: the nearest folder above the current one (or that itself) with its chart.
@@ -51,12 +55,12 @@ func Product(ctx context.Context, root, tag, outTar string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("making a working folder: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 
 	spec := Spec{Name: Repository + ":" + tag, Binaries: map[string]string{}, User: user}
 	for _, program := range programs {
 		binary := filepath.Join(work, program)
-		if err := GoBinary(ctx, root, "./cmd/"+program, binary, "-X main.version="+tag); err != nil {
+		if err := GoBinary(ctx, root, "./cmd/"+program, binary, "-X "+versionVariable+"="+tag); err != nil {
 			return "", err
 		}
 		spec.Binaries["/"+program] = binary
