@@ -76,6 +76,13 @@ func (c *Client) Neighbor(addr netip.Addr) (layer2.MAC, bool) {
 	return n.mac, ok
 }
 
+// Learn puts mac into the cache for addr, as if another station had answered for it.
+func (c *Client) Learn(addr netip.Addr, mac layer2.MAC) {
+	c.lan.mu.Lock()
+	defer c.lan.mu.Unlock()
+	c.cache[addr] = neighbour{mac, time.Now()}
+}
+
 // Ask sends any question, and waits for a second for an answer about its target.
 func (c *Client) Ask(q layer2.Frame) (layer2.Frame, bool) {
 	answered := make(chan layer2.Frame, 16)
