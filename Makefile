@@ -4,7 +4,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 GO    ?= go
-LAB   := cd lab && $(GO) run ./cmd/lab
 RACE  := GORACE="halt_on_error=1 suppressions=$(CURDIR)/bgp/gobgp/testdata/race.supp"
 STEP   = @printf '\n\033[1m==> %s\033[0m\n' "$(1)"
 # Debian packages: the compilers for race tests and runc, and what a cluster in namespaces is made of.
@@ -55,10 +54,10 @@ bench: deps-lab ## measure, and print the figures (root)
 	@cd lab && $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e
 
 demo: deps-lab ## a cluster, the chart, a Service, and a client's answer through its EXTERNAL-IP (root)
-	@cd lab && $(GO) run ./cmd/demo
+	@mkdir -p build && cd lab && $(GO) build -o ../build/lab ./cmd/lab && $(GO) run ./cmd/demo
 
 demo-down: ## stop what the demo left running
-	@$(LAB) down
+	@cd lab && $(GO) run ./cmd/lab down
 
 image: deps ## build the image as build/network-lb.tar
 	@mkdir -p build && cd lab && $(GO) run ./cmd/image -o ../build/network-lb.tar

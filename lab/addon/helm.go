@@ -23,7 +23,7 @@ func helm(c *lab.Cluster) (*action.Configuration, error) {
 		return nil, err
 	}
 	var h action.Configuration
-	if err := h.Init(getter{config}, Namespace, "secrets", func(string, ...any) {}); err != nil {
+	if err := h.Init(restGetter{config}, Namespace, "secrets", func(string, ...any) {}); err != nil {
 		return nil, fmt.Errorf("preparing Helm: %w", err)
 	}
 	if h.RegistryClient, err = registry.NewClient(); err != nil {
@@ -32,14 +32,14 @@ func helm(c *lab.Cluster) (*action.Configuration, error) {
 	return &h, nil
 }
 
-// getter is how Helm reaches the lab's API server: it implements genericclioptions.RESTClientGetter.
-type getter struct{ config *rest.Config }
+// restGetter is how Helm reaches the lab's API server: it implements genericclioptions.RESTClientGetter.
+type restGetter struct{ config *rest.Config }
 
 // ToRESTConfig returns the lab's client configuration.
-func (g getter) ToRESTConfig() (*rest.Config, error) { return rest.CopyConfig(g.config), nil }
+func (g restGetter) ToRESTConfig() (*rest.Config, error) { return rest.CopyConfig(g.config), nil }
 
 // ToDiscoveryClient returns a discovery client that remembers.
-func (g getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
+func (g restGetter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
 	client, err := discovery.NewDiscoveryClientForConfig(rest.CopyConfig(g.config))
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (g getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) 
 }
 
 // ToRESTMapper returns a mapper that asks the API server when it has to.
-func (g getter) ToRESTMapper() (meta.RESTMapper, error) {
+func (g restGetter) ToRESTMapper() (meta.RESTMapper, error) {
 	client, err := g.ToDiscoveryClient()
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (g getter) ToRESTMapper() (meta.RESTMapper, error) {
 }
 
 // ToRawKubeConfigLoader tells Helm the namespace.
-func (g getter) ToRawKubeConfigLoader() clientcmd.ClientConfig {
+func (g restGetter) ToRawKubeConfigLoader() clientcmd.ClientConfig {
 	return clientcmd.NewDefaultClientConfig(*clientcmdapi.NewConfig(), &clientcmd.ConfigOverrides{
 		Context: clientcmdapi.Context{Namespace: Namespace},
 	})

@@ -48,15 +48,20 @@ func cluster(t testing.TB) *lab.Cluster {
 var theCluster *lab.Cluster
 
 func bringUp(ctx context.Context) (*lab.Cluster, error) {
-	c, err := lab.Attach()
-	if !*keep || errors.Is(err, lab.ErrDown) {
-		c, err = lab.Up(ctx, lab.Options{Progress: os.Stderr})
+	if !*keep { // start from nothing
+		if err := lab.Down(ctx, progress); err != nil {
+			return nil, err
+		}
 	}
+	c, err := lab.Up(ctx, progress)
 	if err != nil {
 		return nil, err
 	}
 	return c, addon.Import(ctx, c, root)
 }
+
+// progress shows what takes long.
+var progress = lab.Options{Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -65,7 +70,7 @@ func TestMain(m *testing.M) {
 		if code != 0 {
 			saveLogs()
 		}
-		if err := lab.Down(context.Background(), os.Stderr); err != nil {
+		if err := lab.Down(context.Background(), progress); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)
 		}
