@@ -17,7 +17,7 @@ import (
 // Down stops everything that the lab started and removes everything that it made, also what a crashed run
 // left behind. A lab that is not up is no error.
 func Down(ctx context.Context, opts Options) error {
-	if _, err := findTools(); err != nil {
+	if err := checkMachine(); err != nil {
 		return err
 	}
 	unlock, err := buildcache.Lock(ctx, lockFile, func() { opts.log()("waiting for another lab command") })

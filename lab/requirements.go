@@ -35,18 +35,32 @@ var neededTools = []tool{
 	{name: "go", pkg: "golang (1.26 or newer, or from https://go.dev/dl)"},
 	{name: "gcc", pkg: "gcc"},
 	{name: "pkg-config", pkg: "pkg-config"},
+	// What people and tests run on the hosts.
+	{name: "ip", pkg: "iproute2"},
+	{name: "curl", pkg: "curl"},
+	{name: "arping", pkg: "iputils-arping"},
+	{name: "ndisc6", pkg: "ndisc6"},
+	{name: "tcpdump", pkg: "tcpdump"},
 }
 
 var cniFolders = []string{"/usr/lib/cni", "/opt/cni/bin"}
 
+// checkMachine says why no lab can run here, whatever is installed.
+func checkMachine() error {
+	if runtime.GOOS != "linux" {
+		return fmt.Errorf("the lab is made of Linux network namespaces: run it on Linux, not on %s", runtime.GOOS)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("the lab makes network namespaces and mounts: run it as root")
+	}
+	return nil
+}
+
 // findTools returns the paths of the tools by name ("cni": the folder of CNI plugins), or one error that says
 // everything there is to do before a lab can run on this machine.
 func findTools() (map[string]string, error) {
-	if runtime.GOOS != "linux" {
-		return nil, fmt.Errorf("the lab is made of Linux network namespaces: run it on Linux, not on %s", runtime.GOOS)
-	}
-	if os.Geteuid() != 0 {
-		return nil, errors.New("the lab makes network namespaces and mounts: run it as root")
+	if err := checkMachine(); err != nil {
+		return nil, err
 	}
 	paths, missing := map[string]string{}, map[string]string{}
 	for _, t := range neededTools {

@@ -13,8 +13,11 @@ import (
 	"github.com/kontena/network-lb/lab/process"
 )
 
-//go:embed router/frr.conf
-var frrConfig string
+//go:embed router/zebra.conf
+var zebraConfig string
+
+//go:embed router/bgpd.conf
+var bgpdConfig string
 
 //go:embed router/bird.conf
 var birdConfig string
@@ -30,16 +33,17 @@ func (c *Cluster) startRouter(ctx context.Context, router Host) error {
 		"LAN": router.LANAddrs(), "LANv4": LANv4, "LANv6": LANv6,
 		"Log": filepath.Join(dir, "daemon.log"),
 	}
+	files := map[string]string{"zebra.conf": zebraConfig, "bgpd.conf": bgpdConfig}
+	start := c.startFRR
 	if router.Name == BIRD1 {
-		if err := writeTemplate(filepath.Join(dir, "bird.conf"), birdConfig, data); err != nil {
-			return err
+		files, start = map[string]string{"bird.conf": birdConfig}, c.startBIRD
+	}
+	for name, content := range files {
+		if err := writeTemplate(filepath.Join(dir, name), content, data); err != nil {
+			return fmt.Errorf("configuring %s: %w", router.Name, err)
 		}
-		return c.startBIRD(ctx, router.Name, dir)
 	}
-	if err := writeTemplate(filepath.Join(dir, "frr.conf"), frrConfig, data); err != nil {
-		return err
-	}
-	return c.startFRR(ctx, router.Name, dir)
+	return start(ctx, router.Name, dir)
 }
 
 // startFRR starts zebra, which writes the kernel's routes, and bgpd. They run as Debian's user frr.
@@ -49,7 +53,7 @@ func (c *Cluster) startFRR(ctx context.Context, router, dir string) error {
 	}
 	for _, daemon := range []string{"zebra", "bgpd"} {
 		args := []string{
-			"--config_file", filepath.Join(dir, "frr.conf"),
+			"--config_file", filepath.Join(dir, daemon+".conf"),
 			"--pid_file", filepath.Join(dir, daemon+".pid"),
 			"--socket", filepath.Join(dir, "zserv.api"),
 			"--vty_socket", dir,

@@ -39,7 +39,7 @@ const (
 	LANPoolV4 = "10.88.0.200-10.88.0.250"   // for layer 2
 	LANPoolV6 = "fd00:88::200-fd00:88::2ff" // likewise
 	BGPPoolV4 = "10.89.0.0/24"              // on no interface: only routes lead to it
-	BGPPoolV6 = "fd00:89::/112"             // likewise
+	BGPPoolV6 = "fd00:89::/64"              // likewise
 	ServiceV4 = "10.96.0.0/16"              // ClusterIPs
 	ServiceV6 = "fd00:10:96::/112"          // likewise
 	PodsV4    = "10.244.0.0/16"             // a /24 for each node

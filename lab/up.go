@@ -40,13 +40,13 @@ func Up(ctx context.Context, opts Options) (*Cluster, error) {
 		return nil, err
 	}
 	defer unlock()
-	if c, err := Attach(); err == nil && c.healthy() {
-		log("the lab is up already")
-		return c, nil
-	}
 	bins, err := buildBinaries(ctx, log)
 	if err != nil {
 		return nil, err
+	}
+	if c, err := Attach(); err == nil && c.binaries == bins && c.healthy() {
+		log("the lab is up already")
+		return c, nil
 	}
 	if err := clean(StateDir, log); err != nil {
 		return nil, err

@@ -25,6 +25,9 @@ func (c *Cluster) until(ctx context.Context, name string, patience time.Duration
 		last = ready(ctx)
 		return last == nil, nil
 	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // somebody else's trouble, or the user's wish
+	}
 	if err != nil {
 		return fmt.Errorf("waiting for %s: %w\n%s", name, errors.Join(err, last), c.logTail(name))
 	}
@@ -33,7 +36,7 @@ func (c *Cluster) until(ctx context.Context, name string, patience time.Duration
 
 // Eventually asks every 100 ms until done says true or an error, or the patience is over, which is an error too.
 func Eventually(ctx context.Context, patience time.Duration, done func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not within %s", patience))
 	defer cancel()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
@@ -45,7 +48,7 @@ func Eventually(ctx context.Context, patience time.Duration, done func(context.C
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %w", patience, context.Cause(ctx))
+			return context.Cause(ctx)
 		}
 	}
 }
