@@ -44,6 +44,9 @@ var (
 		"Addresses of the pool that a Service has.", []string{"pool", "family"}, nil)
 )
 
+// Descs describe all of the controller's metrics.
+var Descs = []*prometheus.Desc{document.StaleDesc, leadingDesc, sizeDesc, inUseDesc}
+
 // Metrics returns the controller's metrics; docs/metrics.md lists them.
 func (c *Controller) Metrics() prometheus.Gatherer {
 	r := prometheus.NewPedanticRegistry()
@@ -55,7 +58,7 @@ type collector struct{ c *Controller }
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{document.StaleDesc, leadingDesc, sizeDesc, inUseDesc} {
+	for _, d := range Descs {
 		ch <- d
 	}
 }

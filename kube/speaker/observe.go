@@ -42,6 +42,9 @@ var (
 		"Prefixes advertised to the peer in the present session.", []string{"peer", "family"}, nil)
 )
 
+// Descs describe all of the speaker's metrics.
+var Descs = []*prometheus.Desc{document.StaleDesc, announcedDesc, sessionDesc, sentDesc}
+
 // Metrics returns the speaker's metrics; docs/metrics.md lists them.
 func (s *Speaker) Metrics() prometheus.Gatherer {
 	r := prometheus.NewPedanticRegistry()
@@ -53,7 +56,7 @@ type collector struct{ s *Speaker }
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{document.StaleDesc, announcedDesc, sessionDesc, sentDesc} {
+	for _, d := range Descs {
 		ch <- d
 	}
 }
