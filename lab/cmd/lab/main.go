@@ -73,9 +73,9 @@ func inside(ctx context.Context, c *lab.Cluster, command string, args []string) 
 	case command == "status":
 		return status(c)
 	case command == "kubectl":
-		return attached(c.KubectlCommand(ctx, args...))
+		return attached(func(ctx context.Context) (*lab.Cmd, error) { return c.KubectlCommand(ctx, args...) })
 	case command == "exec" && len(args) > 1:
-		return attached(c.Command(ctx, args[0], args[1:]...))
+		return attached(func(ctx context.Context) (*lab.Cmd, error) { return c.Command(ctx, args[0], args[1:]...) })
 	case command == "vtysh" && len(args) > 1:
 		return printed(c.FRR(ctx, args[0], strings.Join(args[1:], " ")))
 	case command == "birdc" && len(args) > 0:
@@ -92,8 +92,11 @@ func misused() error {
 	return fmt.Errorf("no such command\n"+usage, strings.Join(lab.HostNames(), " "))
 }
 
-// attached runs a command on the terminal.
-func attached(cmd *lab.Cmd, err error) error {
+// attached runs a command on the terminal. Ctrl-C reaches it from there: what it means is up to the command.
+func attached(command func(context.Context) (*lab.Cmd, error)) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	cmd, err := command(ctx)
 	if err != nil {
 		return err
 	}
