@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -56,8 +55,12 @@ func TestMain(m *testing.M) {
 
 // speak is the speaker's process. It ends with its input.
 func speak(restarting bool, in io.Reader, out io.Writer) error {
+	level := zapcore.InfoLevel
+	if os.Getenv("DEBUG") != "" {
+		level = zapcore.DebugLevel
+	}
 	log := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()),
-		zapcore.Lock(os.Stderr), zapcore.InfoLevel))
+		zapcore.Lock(os.Stderr), level))
 	var own neigh.Resolver
 	engine := gobgp.New(gobgp.Options{NodeName: "node1", Local: own.Local, Restarting: restarting, Logger: log})
 	go func() { _ = own.Watch(context.Background(), engine.AddressesChanged) }()
@@ -110,7 +113,6 @@ func startSpeaker(t testing.TB, namespace string, restarting bool) *process {
 	}
 	p.cmd.Env = append(os.Environ(), speakerEnv+"="+mode, "GORACE=suppressions="+supp)
 	p.cmd.Stderr = p.stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}

