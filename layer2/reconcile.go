@@ -75,8 +75,8 @@ func (r *Responder) choose(links []Link) (map[netip.Addr]place, map[spot]bool) {
 	return places, want
 }
 
-// follow updates the stations to the interfaces as they are now: those that are gone go, and one that can carry
-// frames again, or has another MAC address, announces all that it has.
+// follow updates the stations to the interfaces as they are now: those that are gone go, and one of which the
+// neighbours should hear anew announces all that it has.
 func (r *Responder) follow(links []Link, now time.Time) {
 	present := make(map[int]bool, len(links))
 	for _, l := range links {
@@ -92,7 +92,7 @@ func (r *Responder) follow(links []Link, now time.Time) {
 		if l.MAC != before.MAC {
 			r.answers.move(l.Index, slices.Collect(maps.Keys(st.schedule.entries)), l.MAC)
 		}
-		if l.MAC != before.MAC || l.ready() && !before.ready() {
+		if changedForNeighbours(before, l) {
 			st.schedule.restart(now)
 		}
 		if l.Problem != before.Problem && l.Problem != "" {
@@ -105,6 +105,15 @@ func (r *Responder) follow(links []Link, now time.Time) {
 			r.answers.shut(index)
 		}
 	}
+}
+
+// changedForNeighbours reports whether what they were told, or not told, has to be told again: the interface has
+// another MAC address, or it was interrupted, or frames could not be sent.
+func changedForNeighbours(before, now Link) bool {
+	if !now.ready() {
+		return false
+	}
+	return now.MAC != before.MAC || now.Epoch != before.Epoch || !before.ready() || before.Problem != "" && now.Problem == ""
 }
 
 // listening is what the transport is to listen for.

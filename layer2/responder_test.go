@@ -215,6 +215,21 @@ func TestFollowsInterfaces(t *testing.T) {
 			t.Error("nothing was announced when the carrier came back")
 		}
 
+		for what, change := range map[string]func(*layer2.Link){
+			"the carrier was away too shortly to be seen": func(l *layer2.Link) { l.Epoch++ },
+			"a problem was solved":                        func(l *layer2.Link) { l.Problem = "" },
+		} {
+			problem := with(moved, func(l *layer2.Link) { l.Problem = "no room" })
+			l.node.Plug(problem, &l.LAN)
+			time.Sleep(10 * time.Second)
+			l.Frames()
+			l.node.Plug(with(problem, change), &l.LAN)
+			synctest.Wait()
+			if len(l.Frames()) == 0 {
+				t.Errorf("nothing was announced when %s", what)
+			}
+		}
+
 		l.node.Plug(with(moved, func(l *layer2.Link) { l.Name = "lan0" }), &l.LAN)
 		synctest.Wait()
 		if got := l.responder.Status().Claims[0].Interfaces; !slices.Equal(got, []string{"lan0"}) {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,11 +171,8 @@ func TestNetnsInterfaceComesAndGoes(t *testing.T) {
 			if !poll(func() bool { return len(w.responder.Status().Claims[0].Interfaces) == 0 }) {
 				t.Fatal("the loss of the interface was not seen")
 			}
-			w.ip("-n " + w.middle + " link add node type veth peer name later")
+			w.ip("-n " + w.middle + " link add node type veth peer name eth0 netns " + w.node)
 			w.ip("-n " + w.middle + " link set node up master br0")
-			pid := fmt.Sprint(os.Getpid())
-			w.ip("-n " + w.middle + " link set later netns " + pid)
-			w.ip("link set later name eth0")
 			w.ip("addr add " + nodeAddr4 + " dev eth0")
 			w.ip("addr add " + nodeAddr6 + " dev eth0 nodad")
 			w.ip("link set eth0 up")
@@ -312,6 +310,58 @@ func TestNetnsCapability(t *testing.T) {
 			if mac, ok := w.resolve(a); ok {
 				t.Errorf("%v answers from %v when the process has ended", a, mac)
 			}
+		}
+	})
+}
+
+// A default route is followed, also where the kernel drops it without a word.
+func TestNetnsDefaultRoute(t *testing.T) {
+	onWire(t, func(t *testing.T, w *wire) {
+		far := netip.MustParseAddr("203.0.113.7")
+		w.claim(t, far)
+		on := func(names ...string) func() bool {
+			return func() bool { return slices.Equal(w.responder.Status().Claims[0].Interfaces, names) }
+		}
+		if !poll(on()) {
+			t.Error("answered without a default route")
+		}
+		w.ip("link add eth1 type veth peer name other1")
+		w.ip("addr add 192.168.7.5/24 dev eth1")
+		w.ip("link set eth1 up")
+		w.ip("link set other1 up")
+		w.ip("route add default via 192.168.7.1 dev eth1 metric 100")
+		if !poll(on("eth1")) {
+			t.Error("not answered on the default route's interface")
+		}
+		w.ip("route add default via 10.0.0.1 dev eth0 metric 50")
+		if !poll(on("eth0")) {
+			t.Error("not answered on the better default route's interface")
+		}
+		w.ip("link set eth0 down")
+		if !poll(on("eth1")) {
+			t.Error("not answered on the interface of the default route that is left")
+		}
+	})
+}
+
+// An interface that becomes the port of a bridge hands its addresses over to it.
+func TestNetnsEnslaved(t *testing.T) {
+	onWire(t, func(t *testing.T, w *wire) {
+		claims := []layer2.Claim{{Addr: vip4, Interfaces: []string{"eth0", "lan0"}}}
+		if err := w.responder.Set(claims); err != nil {
+			t.Fatal(err)
+		}
+		w.ip("link add lan0 type bridge")
+		w.ip("link set lan0 address 02:00:00:00:99:99 up")
+		w.ip("link set eth0 master lan0")
+		w.ip("addr flush dev eth0")
+		w.ip("addr add " + nodeAddr4 + " dev lan0")
+		want := layer2.MAC{2, 0, 0, 0, 0x99, 0x99}
+		if !poll(func() bool { mac, _ := w.resolve(vip4); return mac == want }) {
+			t.Error("not answered from the bridge")
+		}
+		if got := w.responder.Status().Claims[0].Interfaces; !slices.Equal(got, []string{"lan0"}) {
+			t.Errorf("answered on %v", got)
 		}
 	})
 }

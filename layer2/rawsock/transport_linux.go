@@ -36,9 +36,11 @@ type Transport struct {
 	frames chan layer2.Frame
 	closed chan struct{}
 	wake   chan struct{} // the interfaces are to be looked at again
-	routes atomic.Bool   // and the default routes too
 	events *os.File      // netlink
 	done   sync.WaitGroup
+
+	newsMu sync.Mutex
+	news   news // since the last look
 
 	sockets atomic.Pointer[map[socketKey]*socket] // replaced, never modified; for Send
 
@@ -72,7 +74,7 @@ func Open(o Options) (*Transport, error) {
 		return nil, fmt.Errorf("subscribing to interface changes: %w", err)
 	}
 	t.events = events
-	if err := t.view.update(true); err != nil {
+	if err := t.view.update(news{routes: true}); err != nil {
 		_ = events.Close()
 		return nil, err
 	}
@@ -184,13 +186,10 @@ func (t *Transport) look() {
 	if t.shut {
 		return
 	}
-	routes := t.routes.Swap(false)
-	if err := t.view.update(routes); err != nil {
-		if routes {
-			t.routes.Store(true)
-		}
+	n := t.takeNews()
+	if err := t.view.update(n); err != nil {
 		t.log.Warn("looking at the interfaces", zap.Error(err))
-		t.poke()
+		t.tell(n)
 		return
 	}
 	t.sync()

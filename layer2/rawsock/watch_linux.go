@@ -1,20 +1,15 @@
 package rawsock
 
 import (
-	"cmp"
+	"encoding/binary"
 	"errors"
-	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"syscall"
 	"time"
 
-	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
-
-	"github.com/kontena/network-lb/layer2"
 )
 
 // subscribe opens a netlink socket that tells of changes to interfaces, their addresses and routes.
@@ -42,8 +37,7 @@ func (t *Transport) watch() {
 		case errors.Is(err, os.ErrClosed):
 			return
 		case errors.Is(err, unix.ENOBUFS): // messages were lost
-			t.routes.Store(true)
-			t.poke()
+			t.tell(news{routes: true})
 		case err != nil:
 			select {
 			case <-t.closed:
@@ -52,148 +46,80 @@ func (t *Transport) watch() {
 				t.poke()
 			}
 		default:
-			if links, routes := matters(b[:n]); links || routes {
-				if routes {
-					t.routes.Store(true)
-				}
-				t.poke()
+			if news := readNews(b[:n]); news.links || news.routes {
+				t.tell(news)
 			}
 		}
 	}
 }
 
-// matters reports whether the messages are about interfaces, and whether they are about default routes. Of other
-// routes there may be a million, and busy ones.
-func matters(b []byte) (links, routes bool) {
+// news is what netlink messages say that a look at the interfaces does not show.
+type news struct {
+	links, routes bool
+	unseen        []int // interfaces that the neighbours may have lost sight of
+}
+
+// readNews takes from the messages whether they are about interfaces, and whether about default routes. Of other routes
+// there may be a million, and busy ones.
+func readNews(b []byte) news {
 	messages, err := syscall.ParseNetlinkMessage(b)
 	if err != nil {
-		return true, true
+		return news{links: true, routes: true}
 	}
+	var n news
 	for _, m := range messages {
 		switch m.Header.Type {
 		case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-			routes = routes || len(m.Data) > 1 && m.Data[1] == 0 // rtm_dst_len
+			n.routes = n.routes || len(m.Data) > 1 && m.Data[1] == 0 // rtm_dst_len
+		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+			n.links = true
+			if interrupted(m) {
+				n.unseen = append(n.unseen, int(nl.DeserializeIfInfomsg(m.Data).Index))
+			}
 		default:
-			links = true
+			n.links = true
 		}
 	}
-	return links, routes
+	return n
 }
 
-// view is the interfaces as netlink shows them.
-type view struct {
-	links              []layer2.Link // by index; replaced, never modified
-	default4, default6 map[int]bool
-}
-
-// update looks again; at the routes only if they may have changed. When it fails the view is as before.
-func (v *view) update(routes bool) error {
-	found, err := netlink.LinkList()
-	if err != nil {
-		return fmt.Errorf("listing interfaces: %w", err)
+// interrupted reports whether a message about an interface says that it is gone or without carrier, or that the
+// kernel tells the neighbours where the interface's own addresses are now.
+func interrupted(m syscall.NetlinkMessage) bool {
+	const (
+		eventBondingFailover = 3 // IFLA_EVENT_BONDING_FAILOVER
+		eventNotifyPeers     = 4 // IFLA_EVENT_NOTIFY_PEERS
+	)
+	if len(m.Data) < unix.SizeofIfInfomsg {
+		return false
 	}
-	addrs, err := addresses()
-	if err != nil {
-		return fmt.Errorf("listing addresses: %w", err)
+	if m.Header.Type == unix.RTM_DELLINK || nl.DeserializeIfInfomsg(m.Data).Flags&unix.IFF_LOWER_UP == 0 {
+		return true
 	}
-	vrfs := map[int]bool{} // whose members have addresses of their own
-	for _, f := range found {
-		vrfs[f.Attrs().Index] = f.Type() == "vrf"
-	}
-	links := make([]layer2.Link, 0, len(found))
-	for _, f := range found {
-		l := describe(f.Attrs())
-		l.Enslaved = f.Attrs().MasterIndex != 0 && !vrfs[f.Attrs().MasterIndex]
-		l.Addrs = addrs[l.Index]
-		links = append(links, l)
-	}
-	slices.SortFunc(links, func(a, b layer2.Link) int { return cmp.Compare(a.Index, b.Index) })
-	default4, default6 := v.default4, v.default6
-	if routes || v.lostRoutes(links) {
-		if default4, err = defaults(netlink.FAMILY_V4); err != nil {
-			return fmt.Errorf("listing IPv4 routes: %w", err)
-		}
-		if default6, err = defaults(netlink.FAMILY_V6); err != nil {
-			return fmt.Errorf("listing IPv6 routes: %w", err)
-		}
-	}
-	for i, l := range links {
-		links[i].Default4, links[i].Default6 = default4[l.Index], default6[l.Index]
-	}
-	*v = view{links, default4, default6}
-	return nil
-}
-
-// lostRoutes reports whether an interface of a default route has changed: the kernel drops a route of one that
-// goes down, or loses its address, without a message.
-func (v *view) lostRoutes(now []layer2.Link) bool {
-	return slices.ContainsFunc(v.links, func(before layer2.Link) bool {
-		if !before.Default4 && !before.Default6 {
+	attrs, err := nl.ParseRouteAttr(m.Data[unix.SizeofIfInfomsg:])
+	return err == nil && slices.ContainsFunc(attrs, func(a syscall.NetlinkRouteAttr) bool {
+		if a.Attr.Type != unix.IFLA_EVENT || len(a.Value) < 4 {
 			return false
 		}
-		i := slices.IndexFunc(now, func(l layer2.Link) bool { return l.Index == before.Index })
-		return i < 0 || now[i].Up != before.Up || !slices.Equal(now[i].Addrs, before.Addrs)
+		event := binary.NativeEndian.Uint32(a.Value)
+		return event == eventBondingFailover || event == eventNotifyPeers
 	})
 }
 
-func describe(a *netlink.LinkAttrs) layer2.Link {
-	l := layer2.Link{
-		Index:     a.Index,
-		Name:      a.Name,
-		Up:        a.Flags&net.FlagUp != 0,
-		Carrier:   a.RawFlags&unix.IFF_LOWER_UP != 0,
-		Broadcast: a.Flags&net.FlagBroadcast != 0 && a.RawFlags&unix.IFF_NOARP == 0,
-	}
-	if a.EncapType == "ether" && len(a.HardwareAddr) == len(l.MAC) {
-		l.MAC = layer2.MAC(a.HardwareAddr)
-	}
-	return l
+// tell keeps the news for the next look, and asks for that.
+func (t *Transport) tell(n news) {
+	t.newsMu.Lock()
+	t.news.routes = t.news.routes || n.routes
+	t.news.unseen = append(t.news.unseen, n.unseen...)
+	t.newsMu.Unlock()
+	t.poke()
 }
 
-// addresses are those of all interfaces. A tentative address counts: the interface has it in a moment.
-func addresses() (map[int][]netip.Prefix, error) {
-	found, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, err
-	}
-	addrs := map[int][]netip.Prefix{}
-	for _, a := range found {
-		addr, ok := netip.AddrFromSlice(a.IP)
-		bits, _ := a.Mask.Size()
-		if !ok || a.Flags&unix.IFA_F_DADFAILED != 0 {
-			continue
-		}
-		addrs[a.LinkIndex] = append(addrs[a.LinkIndex], netip.PrefixFrom(addr.Unmap(), bits))
-	}
-	for _, prefixes := range addrs {
-		slices.SortFunc(prefixes, netip.Prefix.Compare)
-	}
-	return addrs, nil
-}
-
-// defaults are the interfaces by which the family's best default route leaves.
-func defaults(family int) (map[int]bool, error) {
-	best, links := -1, map[int]bool{}
-	err := netlink.RouteListFilteredIter(family, &netlink.Route{}, 0, func(r netlink.Route) bool {
-		if r.Type != unix.RTN_UNICAST || r.Dst != nil && !isDefault(r.Dst) || best >= 0 && r.Priority > best {
-			return true
-		}
-		if r.Priority != best {
-			best = r.Priority
-			clear(links)
-		}
-		if r.LinkIndex != 0 {
-			links[r.LinkIndex] = true
-		}
-		for _, hop := range r.MultiPath {
-			links[hop.LinkIndex] = true
-		}
-		return true
-	})
-	return links, err
-}
-
-func isDefault(dst *net.IPNet) bool {
-	ones, _ := dst.Mask.Size()
-	return ones == 0
+// takeNews is the news since the last call.
+func (t *Transport) takeNews() news {
+	t.newsMu.Lock()
+	defer t.newsMu.Unlock()
+	n := t.news
+	t.news = news{}
+	return n
 }

@@ -20,9 +20,9 @@ import (
 // wire is a real network: the test runs in the node's namespace, the client and the switch between them have
 // their own. The node's interface is eth0.
 type wire struct {
-	t              *testing.T
-	client, middle string // namespaces
-	responder      *layer2.Responder
+	t                    *testing.T
+	node, client, middle string // namespaces
+	responder            *layer2.Responder
 }
 
 const (
@@ -37,7 +37,7 @@ func onWire(t *testing.T, body func(t *testing.T, w *wire)) {
 	t.Helper()
 	if inside := os.Getenv(insideEnv); inside != "" {
 		names := strings.Fields(inside)
-		w := &wire{t: t, client: names[0], middle: names[1]}
+		w := &wire{t: t, node: names[0], client: names[1], middle: names[2]}
 		w.open()
 		body(t, w)
 		return
@@ -46,7 +46,7 @@ func onWire(t *testing.T, body func(t *testing.T, w *wire)) {
 	build(t, node, client, middle)
 	self := []string{os.Args[0], "-test.run=^" + t.Name() + "$", "-test.v", "-test.timeout=120s"}
 	cmd := exec.Command("ip", append([]string{"netns", "exec", node}, self...)...)
-	cmd.Env = append(os.Environ(), insideEnv+"="+client+" "+middle)
+	cmd.Env = append(os.Environ(), insideEnv+"="+node+" "+client+" "+middle)
 	out, err := cmd.CombinedOutput()
 	if t.Logf("%s", out); err != nil {
 		t.Fatalf("inside namespace %s: %v", node, err)
@@ -58,11 +58,10 @@ func build(t *testing.T, node, client, middle string) {
 	t.Helper()
 	run := func(line string) { nstest.Run(t, "ip", strings.Fields(line)...) }
 	for _, ns := range []string{node, client} {
-		// An IPv6 address stays when the interface goes down, and is good at once.
-		for _, s := range []string{"keep_addr_on_down=1", "accept_dad=0"} {
-			run("netns exec " + ns + " sysctl -qw net.ipv6.conf.default." + s)
-		}
+		// An IPv6 address that was given stays when the interface goes down.
+		run("netns exec " + ns + " sysctl -qw net.ipv6.conf.default.keep_addr_on_down=1")
 	}
+	run("netns exec " + client + " sysctl -qw net.ipv6.conf.default.accept_dad=0")
 	run("-n " + middle + " link add br0 up type bridge")
 	run("-n " + middle + " link add node type veth peer name eth0 netns " + node)
 	run("-n " + middle + " link add client type veth peer name eth0 netns " + client)
