@@ -101,6 +101,20 @@ func TestNullsLeaveDefaultsOut(t *testing.T) {
 	}
 }
 
+// TestTolerations: the DaemonSet's are in Kubernetes' spelling, whatever the user's.
+func TestTolerations(t *testing.T) {
+	for _, spelling := range []string{"tolerationSeconds", "toleration_seconds", "toleration-seconds"} {
+		values := readValues(t, "testdata/good/minimal.yaml")
+		values["tolerations"] = []any{map[string]any{"key": "a", "effect": "NoExecute", spelling: 0}}
+		speaker := find[*appsv1.DaemonSet](t, objects(t, mustRender(t, values)), release+"-speaker")
+		none := int64(0)
+		want := []corev1.Toleration{{Key: "a", Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &none}}
+		if got := speaker.Spec.Template.Spec.Tolerations; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v", spelling, got)
+		}
+	}
+}
+
 func TestNamesAndNamespaces(t *testing.T) {
 	want := []string{
 		"ClusterRole NAME-controller", "ClusterRole NAME-speaker",

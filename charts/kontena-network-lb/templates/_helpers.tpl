@@ -44,3 +44,18 @@ readinessProbe:
   timeoutSeconds: 3
   failureThreshold: 2
 {{- end }}
+
+{{/* The tolerations as Kubernetes spells them, whatever the user's spelling. */}}
+{{- define "network-lb.tolerations" -}}
+{{- $all := list -}}
+{{- range $given := . -}}
+  {{- $one := omit $given "toleration_seconds" "toleration-seconds" -}}
+  {{- range $spelling := list "toleration_seconds" "toleration-seconds" -}}
+    {{- if hasKey $given $spelling -}}
+      {{- $_ := set $one "tolerationSeconds" (index $given $spelling) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- $all = append $all $one -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end }}

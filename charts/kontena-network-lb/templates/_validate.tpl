@@ -7,6 +7,9 @@ path, value and what would be right.
 {{- if not .Values.address_pools -}}
   {{- include "network-lb.mistake" (list $found "address_pools" "[] has no pool: at least one is needed, such as [{name: default, protocol: layer2, addresses: [10.20.0.0/24]}]") -}}
 {{- end -}}
+{{- range $i, $toleration := .Values.tolerations -}}
+  {{- include "network-lb.spellings" (list $found (printf "tolerations[%d]" $i) $toleration (list "toleration_seconds")) -}}
+{{- end -}}
 {{- range $i, $pool := .Values.address_pools -}}
   {{- $path := printf "address_pools[%d]" $i -}}
   {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign")) -}}
