@@ -1,0 +1,111 @@
+// Package config reads the addon's configuration, one YAML document, into one immutable value, and says everything
+// that is wrong with a document at once, each mistake with its place and a remedy.
+package config
+
+import (
+	"net/netip"
+	"reflect"
+
+	"github.com/kontena/network-lb/ipam"
+	"github.com/kontena/network-lb/selector"
+)
+
+// Config is the validated intent. It is immutable: whoever gets one changes nothing in it. Configs are compared with
+// Equal.
+type Config struct {
+	Enabled      bool              // false: the rest may be absent
+	NodeSelector map[string]string // labels of the nodes where speaker pods run; empty: all nodes
+	Tolerations  []Toleration      // of the speaker pods
+	Pools        []Pool            // at least one, unless not Enabled
+	Peers        []Peer            // at least one if a pool is for BGP, unless not Enabled
+}
+
+// Toleration is a toleration of the speaker pods, as in Kubernetes' core/v1.
+type Toleration struct {
+	Key      string // a taint's key; empty: every taint, with operator Exists
+	Operator string // Exists or Equal
+	Value    string // with Equal
+	Effect   string // NoSchedule, PreferNoSchedule or NoExecute; empty: all of them
+	Seconds  *int64 // with NoExecute, how long the taint is tolerated; nil: for ever
+}
+
+// Pool is a set of addresses and how they are announced.
+type Pool struct {
+	Name       string
+	Layer2     bool // announced by ARP and NDP
+	BGP        bool // announced by BGP; one of the two is true, or both
+	Ranges     []ipam.Range
+	AutoAssign bool // false: only for Services that ask for the pool or one of its addresses
+}
+
+// Peer is a BGP router and the nodes that have a session with it.
+type Peer struct {
+	Name           string // the address as text
+	Address        netip.Addr
+	PeerASN, MyASN uint32
+	NodeSelectors  selector.Any // empty: every node
+}
+
+// Equal reports whether both say the same.
+func (c Config) Equal(other Config) bool { return reflect.DeepEqual(c, other) }
+
+// AllocatorPools returns the pools as the allocator takes them, in the order of the document.
+func (c Config) AllocatorPools() []ipam.Pool {
+	var pools []ipam.Pool
+	for _, p := range c.Pools {
+		pools = append(pools, ipam.Pool{Name: p.Name, Ranges: p.Ranges, Manual: !p.AutoAssign})
+	}
+	return pools
+}
+
+// Parse reads a document. The error joins an *Error for every mistake, in the order of their lines; Mistakes takes it
+// apart. With an error the Config is the zero value; the warnings are valid either way.
+func Parse(document []byte) (Config, []Warning, error) {
+	r := &reader{}
+	var c Config
+	if root, ok := r.document(document); ok {
+		c = r.config(root)
+	}
+	warnings, err := r.result()
+	if err != nil {
+		return Config{}, warnings, err
+	}
+	return c, warnings, nil
+}
+
+const needPool = "add a pool with name, protocol and addresses, or set enabled: false"
+
+// config reads the whole document, and checks what holds between its parts.
+func (r *reader) config(root value) Config {
+	c := Config{Enabled: true}
+	f := r.fields(root, theDocument)
+	if v, ok := f.get("enabled"); ok {
+		if enabled, ok := r.boolean(v); ok {
+			c.Enabled = enabled
+		}
+	}
+	if v, ok := f.get("node_selector"); ok {
+		c.NodeSelector = r.nodeSelector(v)
+	}
+	if v, ok := f.get("tolerations"); ok {
+		for _, element := range r.list(v) {
+			c.Tolerations = append(c.Tolerations, r.toleration(element))
+		}
+	}
+	if v, ok := f.get("address_pools"); ok {
+		c.Pools = r.pools(v)
+	}
+	if v, ok := f.get("peers"); ok {
+		c.Peers = r.peers(v)
+	}
+	if !c.Enabled {
+		return c
+	}
+	if pools, ok := r.require(f, "address_pools", needPool); ok && isEmptyList(pools) {
+		r.reject(pools, "has no pool, and at least one is needed", needPool)
+	}
+	if peers, ok := f.get("peers"); (!ok || isEmptyList(peers)) && !f.meant["peers"] {
+		r.needPeers(f, c.Pools)
+	}
+	return c
+}

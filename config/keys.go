@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// object is a kind of map in the document.
+type object string
+
+const (
+	theDocument  object = "the document"
+	aToleration  object = "a toleration"
+	aPool        object = "an address pool"
+	aPeer        object = "a peer"
+	aSelector    object = "a selector"
+	anExpression object = "an expression"
+)
+
+// keys is every key that a document may have. The document's own keys are written as here; those of the maps inside
+// it also in kebab-case and camelCase, which is how the addon's and MetalLB's documents have them.
+var keys = map[object][]string{
+	theDocument:  {"enabled", "node_selector", "tolerations", "address_pools", "peers"},
+	aToleration:  {"key", "operator", "value", "effect", "toleration_seconds"},
+	aPool:        {"name", "protocol", "addresses", "auto_assign"},
+	aPeer:        {"peer_address", "peer_asn", "my_asn", "node_selectors"},
+	aSelector:    {"match_labels", "match_expressions"},
+	anExpression: {"key", "operator", "values"},
+}
+
+// spellings returns the ways to write a key, the first of which is ours. MetalLB writes peerASN.
+func spellings(of object, key string) []string {
+	if of == theDocument || !strings.Contains(key, "_") {
+		return []string{key}
+	}
+	var camel strings.Builder
+	for i, word := range strings.Split(key, "_") {
+		if i > 0 {
+			word = strings.ToUpper(word[:1]) + word[1:]
+		}
+		camel.WriteString(word)
+	}
+	all := []string{key, strings.ReplaceAll(key, "_", "-"), camel.String()}
+	if stem, ok := strings.CutSuffix(camel.String(), "Asn"); ok {
+		all = append(all, stem+"ASN")
+	}
+	return all
+}
+
+// lookUp returns the known key that a text spells.
+func lookUp(of object, text string) (key string, ok bool) {
+	for _, key := range keys[of] {
+		if slices.Contains(spellings(of, key), text) {
+			return key, true
+		}
+	}
+	return "", false
+}
+
+// suggest says what may have been meant by an unknown key: the nearest one of this map, else where such a key
+// belongs, else all keys there are.
+func suggest(of object, text string) string {
+	if key := nearest(text, keys[of]); key != "" {
+		return fmt.Sprintf("did you mean %s?", key)
+	}
+	for _, other := range []object{theDocument, aPool, aPeer, aSelector, anExpression, aToleration} {
+		if _, ok := lookUp(other, text); ok && other != of {
+			return fmt.Sprintf("it is a key of %s; %s has %s", other, of, strings.Join(keys[of], ", "))
+		}
+	}
+	return fmt.Sprintf("%s has %s", of, strings.Join(keys[of], ", "))
+}
+
+// nearest returns the candidate that a text was probably meant to be, or "".
+func nearest(text string, candidates []string) string {
+	best, least := "", 0
+	for _, c := range candidates {
+		d := distance(fold(text), fold(c))
+		if d <= max(1, len(fold(c))/3) && (best == "" || d < least) {
+			best, least = c, d
+		}
+	}
+	return best
+}
+
+// fold makes the spellings of a key alike.
+func fold(key string) string {
+	return strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(strings.ToLower(key))
+}
+
+// distance counts the letters to insert, drop, replace or swap with their neighbour to make b from a (optimal string
+// alignment).
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	var before []int
+	above := make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
+	}
+	for i := range len(a) {
+		row := make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(above[j+1]+1, row[j]+1, above[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, above = above, row
+	}
+	return above[len(b)]
+}

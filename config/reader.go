@@ -1,0 +1,310 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// reader walks the nodes of a document and collects what is wrong with them. Its methods return ok false, or the
+// zero value, after noting a mistake, and reading goes on.
+type reader struct {
+	mistakes []*Error
+	warnings []Warning
+	visited  int
+}
+
+// value is a node, never an alias, with the path to it.
+type value struct {
+	*yaml.Node
+	path string
+}
+
+// mostNodes bounds what aliases can blow a small document up to.
+const mostNodes = 1_000_000
+
+func (r *reader) value(n *yaml.Node, path string) value {
+	if r.visited++; r.visited == mostNodes {
+		r.reject(value{n, path}, "makes the document too large", "use fewer aliases")
+	}
+	if r.visited >= mostNodes {
+		return value{&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line, Column: n.Column}, path}
+	}
+	if n.Kind == yaml.AliasNode {
+		at := *n.Alias // shown where the alias is
+		at.Line, at.Column = n.Line, n.Column
+		n = &at
+	}
+	return value{n, path}
+}
+
+var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?((?s:.*))$`)
+
+// document returns the map that a document consists of.
+func (r *reader) document(text []byte) (value, bool) {
+	const remedy = "write address_pools and, for BGP, peers"
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var root, second yaml.Node
+	if err := decoder.Decode(&root); errors.Is(err, io.EOF) {
+		r.mistakes = append(r.mistakes, &Error{Line: 1, Column: 1, Problem: "is empty", Remedy: remedy + ", or enabled: false"})
+		return value{}, false
+	} else if err != nil {
+		r.mistakes = append(r.mistakes, syntaxError(err))
+		return value{}, false
+	}
+	switch err := decoder.Decode(&second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.mistakes = append(r.mistakes, syntaxError(err))
+		return value{}, false
+	default:
+		r.reject(value{&second, ""}, "is followed by another one", "put everything into one document, without ---")
+		return value{}, false
+	}
+	v := r.value(root.Content[0], "")
+	if isNull(v) {
+		r.rejectText(v, "", "is empty", remedy+", or enabled: false")
+		return value{}, false
+	}
+	if v.Kind != yaml.MappingNode {
+		r.rejectText(v, "", "is "+v.kind()+", not a map", remedy)
+		return value{}, false
+	}
+	return v, true
+}
+
+// syntaxError translates "yaml: line 3: did not find expected key". The parser does not name the first line.
+func syntaxError(err error) *Error {
+	e := &Error{
+		Problem: "is not YAML: " + err.Error(),
+		Remedy:  "check indentation, colons, brackets and quotes there and in the line before",
+	}
+	if match := yamlError.FindStringSubmatch(err.Error()); match != nil {
+		e.Line, _ = strconv.Atoi(match[1])
+		e.Problem = "is not YAML: " + match[2]
+	}
+	switch {
+	case strings.Contains(e.Problem, "cannot start any token"):
+		e.Remedy = "indent with blanks, not tabs, and quote a value that begins with a special character"
+	case strings.Contains(e.Problem, "control characters"), strings.Contains(e.Problem, "UTF-"):
+		e.Remedy = "save it as plain UTF-8 text"
+		return e
+	}
+	e.Line = max(e.Line, 1)
+	return e
+}
+
+// fields is a map of the document, by known key.
+type fields struct {
+	in    value
+	known map[string]value
+	meant map[string]bool // keys that an unknown one probably stands for: they are not missing
+}
+
+// fields reads a map, whose keys have to be known ones.
+func (r *reader) fields(v value, of object) fields {
+	f := fields{v, map[string]value{}, map[string]bool{}}
+	if !r.is(v, yaml.MappingNode, "a map with "+strings.Join(keys[of], ", ")) {
+		return f
+	}
+	spelt := map[string]value{}
+	for i := 0; i+1 < len(v.Content); i += 2 {
+		name := r.value(v.Content[i], v.path)
+		text := name.Value
+		at := value{name.Node, join(v.path, text)}
+		key, ok := lookUp(of, text)
+		switch {
+		case name.Kind != yaml.ScalarNode:
+			r.rejectText(name, "", fmt.Sprintf("has %s as a key", name.kind()), "a key is one of "+strings.Join(keys[of], ", "))
+			continue
+		case text == "<<":
+			r.rejectText(at, "", "is a merge, which is not supported", "write the keys out")
+			continue
+		case !ok:
+			f.meant[nearest(text, keys[of])] = true
+			r.rejectText(at, "", "is not a key of "+string(of), suggest(of, text))
+			continue
+		}
+		if first, twice := spelt[key]; twice {
+			problem := fmt.Sprintf("is there twice, first in line %d", first.Line)
+			if first.Value != text {
+				problem = fmt.Sprintf("is the same key as %s in line %d", first.Value, first.Line)
+			}
+			r.rejectText(at, "", problem, "keep one of them")
+			continue
+		}
+		spelt[key] = name
+		f.known[key] = r.value(v.Content[i+1], at.path)
+	}
+	return f
+}
+
+// get returns the value of a key. A key without a value counts as absent.
+func (f fields) get(key string) (value, bool) {
+	v, ok := f.known[key]
+	return v, ok && !isNull(v)
+}
+
+// require is get that notes the absence, unless the map itself was wrong.
+func (r *reader) require(f fields, key, remedy string) (value, bool) {
+	v, ok := f.get(key)
+	switch _, there := f.known[key]; {
+	case ok:
+	case there:
+		r.rejectText(v, "", "has no value", remedy)
+	case f.in.Kind == yaml.MappingNode && !f.meant[key]:
+		r.missing(f.in, key, remedy)
+	}
+	return v, ok
+}
+
+func (r *reader) boolean(v value) (b, ok bool) {
+	if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!bool" {
+		r.reject(v, "is not true or false", "write true or false, without quotes")
+		return false, false
+	}
+	return strings.EqualFold(v.Value, "true"), true
+}
+
+// text reads a string. what it should be is said where it is none: "a name".
+func (r *reader) text(v value, what string) (string, bool) {
+	if v.Kind == yaml.ScalarNode && v.ShortTag() == "!!str" {
+		return v.Value, true
+	}
+	if v.Kind == yaml.ScalarNode && !isNull(v) {
+		r.reject(v, "is not text", fmt.Sprintf("write %s, in quotes: %q", what, v.Value))
+		return "", false
+	}
+	r.is(v, yaml.ScalarNode, what)
+	return "", false
+}
+
+// number reads a whole number.
+func (r *reader) number(v value, least, most int64, remedy string) (int64, bool) {
+	if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!int" && v.ShortTag() != "!!float" {
+		if v.Kind == yaml.ScalarNode && isDigits(v.Value) {
+			remedy = "write it without quotes"
+		}
+		r.reject(v, "is not a number", remedy)
+		return 0, false
+	}
+	text := strings.TrimPrefix(v.Value, "+")
+	n, ok := new(big.Int).SetString(text, 10)
+	// Templates write large numbers as 4.2e+09.
+	if f, _, err := big.ParseFloat(text, 10, 128, big.ToNearestEven); !ok && err == nil && f.IsInt() && f.MantExp(nil) < 128 {
+		n, _ = f.Int(nil)
+		ok = strings.ContainsAny(text, "eE")
+	}
+	if !ok {
+		r.reject(v, "is not a whole number in digits", remedy)
+		return 0, false
+	}
+	if n.Cmp(big.NewInt(least)) < 0 || n.Cmp(big.NewInt(most)) > 0 {
+		r.reject(v, fmt.Sprintf("is not between %d and %d", least, most), remedy)
+		return 0, false
+	}
+	return n.Int64(), true
+}
+
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// list returns the elements of a list.
+func (r *reader) list(v value) []value {
+	if !r.is(v, yaml.SequenceNode, "a list") {
+		return nil
+	}
+	var elements []value
+	for i, n := range v.Content {
+		elements = append(elements, r.value(n, fmt.Sprintf("%s[%d]", v.path, i)))
+	}
+	return elements
+}
+
+// labels reads a map whose keys are the user's.
+func (r *reader) labels(v value) (labels map[string]string, at map[string]value) {
+	labels, at = map[string]string{}, map[string]value{}
+	if !r.is(v, yaml.MappingNode, "a map of labels, or leave it out") {
+		return labels, at
+	}
+	for i := 0; i+1 < len(v.Content); i += 2 {
+		name := r.value(v.Content[i], v.path)
+		name.path = fmt.Sprintf("%s[%s]", v.path, name.Value)
+		key, ok := r.text(name, "a label key")
+		if !ok {
+			continue
+		}
+		if first, twice := at[key]; twice {
+			r.rejectText(name, "", fmt.Sprintf("is there twice, first in line %d", first.Line), "keep one of them")
+			continue
+		}
+		at[key] = r.value(v.Content[i+1], name.path)
+		if text, ok := r.text(at[key], "a label value"); ok {
+			labels[key] = text
+		}
+	}
+	return labels, at
+}
+
+// is checks that a value is a map, a list or a scalar, and says what it should be.
+func (r *reader) is(v value, kind yaml.Kind, want string) bool {
+	if v.Kind == kind && !isNull(v) {
+		return true
+	}
+	r.rejectText(v, v.text(), "is "+v.kind(), "write "+want)
+	return false
+}
+
+// kind names what sort of value this is.
+func (v value) kind() string {
+	switch {
+	case v.Kind == yaml.MappingNode:
+		return "a map"
+	case v.Kind == yaml.SequenceNode:
+		return "a list"
+	case isNull(v):
+		return "empty"
+	case v.ShortTag() == "!!str":
+		return "text"
+	case v.ShortTag() == "!!int", v.ShortTag() == "!!float":
+		return "a number"
+	case v.ShortTag() == "!!bool":
+		return "true or false"
+	default:
+		return "a " + strings.TrimLeft(v.ShortTag(), "!")
+	}
+}
+
+// text shows a scalar in an error, and nothing for what is longer.
+func (v value) text() string {
+	const most = 80
+	switch {
+	case v.Kind != yaml.ScalarNode || isNull(v):
+		return ""
+	case len(v.Value) > most:
+		return strconv.Quote(v.Value[:most]) + "…"
+	case v.ShortTag() == "!!str":
+		return strconv.Quote(v.Value)
+	default:
+		return v.Value
+	}
+}
+
+func isNull(v value) bool { return v.Kind == yaml.ScalarNode && v.ShortTag() == "!!null" }
+
+func isEmptyList(v value) bool {
+	return v.Node != nil && v.Kind == yaml.SequenceNode && len(v.Content) == 0
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
