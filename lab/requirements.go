@@ -3,7 +3,6 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,12 +31,12 @@ var neededTools = []tool{
 	{name: "bird", pkg: "bird2"},
 	{name: "birdc", pkg: "bird2"},
 	{name: "nft", pkg: "nftables"},
-	{name: "go", pkg: "golang (1.26 or newer, or from https://go.dev/dl)"},
 	{name: "gcc", pkg: "gcc"},
 	{name: "pkg-config", pkg: "pkg-config"},
 	// What people and tests run on the hosts.
 	{name: "ip", pkg: "iproute2"},
 	{name: "curl", pkg: "curl"},
+	{name: "ping", pkg: "iputils-ping"},
 	{name: "arping", pkg: "iputils-arping"},
 	{name: "ndisc6", pkg: "ndisc6"},
 	{name: "tcpdump", pkg: "tcpdump"},
@@ -62,26 +61,33 @@ func findTools() (map[string]string, error) {
 	if err := checkMachine(); err != nil {
 		return nil, err
 	}
-	paths, missing := map[string]string{}, map[string]string{}
-	for _, t := range neededTools {
+	paths, err := locate(neededTools)
+	if err != nil {
+		return nil, err
+	}
+	if err := exec.Command(paths["pkg-config"], "--exists", "libseccomp").Run(); err != nil {
+		return nil, errors.New("the lab builds runc with libseccomp: apt-get install libseccomp-dev")
+	}
+	paths["cni"] = filepath.Dir(paths["ptp"])
+	return paths, nil
+}
+
+// locate finds all tools, or names all missing ones with their packages.
+func locate(tools []tool) (map[string]string, error) {
+	paths, missing, packages := map[string]string{}, []string{}, []string{}
+	for _, t := range tools {
 		path, err := t.find()
 		if err != nil {
-			missing[t.name] = t.pkg
-			continue
+			missing, packages = append(missing, t.name), append(packages, t.pkg)
 		}
 		paths[t.name] = path
 	}
-	if len(missing) == 0 {
-		if err := exec.Command(paths["pkg-config"], "--exists", "libseccomp").Run(); err != nil {
-			missing["libseccomp's headers"] = "libseccomp-dev"
-		}
-	}
 	if len(missing) > 0 {
-		names, packages := slices.Sorted(maps.Keys(missing)), slices.Sorted(maps.Values(missing))
-		return nil, fmt.Errorf("the lab needs %s: install the Debian packages %s",
-			strings.Join(names, ", "), strings.Join(slices.Compact(packages), " "))
+		slices.Sort(missing)
+		slices.Sort(packages)
+		return nil, fmt.Errorf("the lab needs %s: apt-get install %s",
+			strings.Join(missing, ", "), strings.Join(slices.Compact(packages), " "))
 	}
-	paths["cni"] = filepath.Dir(paths["ptp"])
 	return paths, nil
 }
 
