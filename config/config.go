@@ -5,6 +5,7 @@ package config
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/selector"
@@ -36,6 +37,11 @@ type Pool struct {
 	BGP        bool // announced by BGP; one of the two is true, or both
 	Ranges     []ipam.Range
 	AutoAssign bool // false: only for Services that ask for the pool or one of its addresses
+}
+
+// Contains reports whether the address is in the pool.
+func (p Pool) Contains(addr netip.Addr) bool {
+	return slices.ContainsFunc(p.Ranges, func(r ipam.Range) bool { return r.Contains(addr) })
 }
 
 // Peer is a BGP router and the nodes that have a session with it.

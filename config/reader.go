@@ -91,7 +91,7 @@ func syntaxError(err error) *Error {
 		e.Problem = "is not YAML: " + match[2]
 	}
 	switch {
-	case strings.Contains(e.Problem, "cannot start any token"):
+	case strings.Contains(e.Problem, "cannot start any token"), strings.Contains(e.Problem, "tab character"):
 		e.Remedy = "indent with blanks, not tabs, and quote a value that begins with a special character"
 	case strings.Contains(e.Problem, "control characters"), strings.Contains(e.Problem, "UTF-"):
 		e.Remedy = "save it as plain UTF-8 text"

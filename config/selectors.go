@@ -16,6 +16,9 @@ func (r *reader) nodeSelector(v value) map[string]string {
 	}
 	labels, at := r.labels(v)
 	r.checkLabels(labels, at)
+	if len(labels) == 0 {
+		return nil
+	}
 	return labels
 }
 

@@ -3,12 +3,14 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"os"
 
 	"go.uber.org/zap"
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/bgp/gobgp"
+	"github.com/kontena/network-lb/bgp/neigh"
 	"github.com/kontena/network-lb/cmd/internal/process"
 	"github.com/kontena/network-lb/kube/serve"
 	"github.com/kontena/network-lb/kube/speaker"
@@ -38,12 +40,23 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	}
 	responder := layer2.NewResponder(transport, layer2.Options{Logger: log.Named("layer2")})
 	defer responder.Close()
-	engine := gobgp.New(gobgp.Options{Node: v["node-name"], Logger: log.Named("bgp")})
+	var resolver neigh.Resolver
+	engine := gobgp.New(gobgp.Options{NodeName: v["node-name"], Local: resolver.Local, Logger: log.Named("bgp")})
 	routes := bgp.NewSpeaker(engine, bgp.Options{Logger: log.Named("bgp")})
 	defer routes.Close(false)
+	go func() {
+		if err := resolver.Watch(ctx, engine.AddressesChanged); err != nil {
+			log.Warn("next hops will not follow the node's addresses", zap.Error(err))
+		}
+	}()
 	s := speaker.New(speaker.Options{
 		Client: client, Node: v["node-name"], Namespace: v["namespace"], Pods: v["pods"],
 		ConfigMap: v["config-map"], File: v["config"], Routes: routes, Claims: responder, Logger: log,
+		Prefer: func(own []netip.Addr) {
+			if resolver.Prefer(own) {
+				engine.AddressesChanged()
+			}
+		},
 	})
 	return serve.Beside(ctx, serve.Options{
 		Listen: v["listen"], StatusListen: v["status-listen"],

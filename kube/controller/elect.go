@@ -136,7 +136,7 @@ func (c *Controller) fresh(ctx context.Context) error {
 func (c *Controller) adopt() error {
 	c.mu.Lock() // a configuration that comes meanwhile waits, and then meets the allocator
 	defer c.mu.Unlock()
-	allocator, err := ipam.New(cfg.AllocatorPools())
+	allocator, err := ipam.New(c.config.AllocatorPools())
 	if err != nil {
 		return fmt.Errorf("applying the address pools: %w", err)
 	}

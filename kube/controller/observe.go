@@ -13,12 +13,12 @@ type Status struct {
 	Pools   []PoolStatus `json:"pools,omitempty"`
 }
 
-// PoolStatus counts the addresses of one family of a pool. The counts are decimal numbers of any size.
+// PoolStatus counts the addresses of one family of a pool. Size is a decimal number of any length.
 type PoolStatus struct {
 	Pool   string `json:"pool"`
 	Family string `json:"family"`
 	Size   string `json:"size"`
-	InUse  string `json:"in_use"`
+	InUse  int    `json:"in_use"`
 }
 
 // Status returns the controller's present state; pools are shown by the replica that leads.
@@ -29,7 +29,7 @@ func (c *Controller) Status() Status {
 	s := Status{Leading: allocator != nil, Stale: source != nil && source.Stale()}
 	if allocator != nil {
 		for _, u := range allocator.Usage() {
-			s.Pools = append(s.Pools, PoolStatus{Pool: u.Pool, Family: u.Family.String(), Size: u.Size.String(), InUse: u.InUse.String()})
+			s.Pools = append(s.Pools, PoolStatus{Pool: u.Pool, Family: u.Family.String(), Size: u.Size.String(), InUse: u.InUse})
 		}
 	}
 	return s
@@ -81,8 +81,7 @@ func (m collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(leadingDesc, 1)
 	for _, u := range allocator.Usage() {
 		size, _ := u.Size.Float64()
-		inUse, _ := u.InUse.Float64()
 		gauge(sizeDesc, size, u.Pool, u.Family.String())
-		gauge(inUseDesc, inUse, u.Pool, u.Family.String())
+		gauge(inUseDesc, float64(u.InUse), u.Pool, u.Family.String())
 	}
 }

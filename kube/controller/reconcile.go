@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -101,14 +102,7 @@ func foreign(s objects.Service, cfg config.Config) bool {
 }
 
 func inPools(cfg config.Config, a netip.Addr) bool {
-	for _, p := range cfg.Pools {
-		for _, r := range p.Ranges {
-			if r.Contains(a) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(cfg.Pools, func(p config.Pool) bool { return p.Contains(a) })
 }
 
 func request(s objects.Service) ipam.Request {

@@ -9,8 +9,8 @@ import (
 // pools returns the configured pools as far as announcing is concerned.
 func pools(cfg config.Config) []announce.Pool {
 	var out []announce.Pool
-	for i, p := range cfg.AllocatorPools() {
-		out = append(out, announce.Pool{Name: p.Name, Addresses: p, Layer2: cfg.Pools[i].Layer2, BGP: cfg.Pools[i].BGP})
+	for _, p := range cfg.Pools {
+		out = append(out, announce.Pool{Name: p.Name, Addresses: p, Layer2: p.Layer2, BGP: p.BGP})
 	}
 	return out
 }

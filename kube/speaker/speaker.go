@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,7 +53,9 @@ type Options struct {
 	ConfigMap, File string
 	Routes          Routes
 	Claims          Claims
-	Logger          *zap.Logger
+	// Prefer is told the node's InternalIPs before each decision is carried out: BGP's next hops. nil: nobody is.
+	Prefer func([]netip.Addr)
+	Logger *zap.Logger
 }
 
 // Speaker announces for one node. Make it with New.
@@ -187,6 +191,9 @@ func (s *Speaker) turn(cfg config.Config) {
 	v := s.state.view(s.opts.Node)
 	v.Pools, v.Peers = pools(cfg), peers(cfg)
 	plan := announce.Decide(v)
+	if i := slices.IndexFunc(v.Nodes, func(n announce.Node) bool { return n.Name == v.Node }); i >= 0 && s.opts.Prefer != nil {
+		s.opts.Prefer(v.Nodes[i].InternalIPs)
+	}
 	err := errors.Join(s.opts.Claims.Set(plan.Claims), s.opts.Routes.Set(plan.Peers, plan.Routes))
 	s.mu.Lock()
 	before, problem := s.last, s.problem

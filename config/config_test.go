@@ -1,0 +1,290 @@
+package config
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kontena/network-lb/ipam"
+	"github.com/kontena/network-lb/selector"
+)
+
+func parse(t *testing.T, document string) (Config, []Warning) {
+	t.Helper()
+	c, warnings, err := Parse([]byte(document))
+	if err != nil {
+		t.Fatalf("%s\n%v", document, err)
+	}
+	return c, warnings
+}
+
+const everything = `
+enabled: true
+node_selector: {role: edge}
+tolerations:
+  - {operator: Exists, effect: NoSchedule}
+  - {key: dedicated, value: lb, effect: NoExecute, toleration_seconds: 60}
+address_pools:
+  - name: default
+    protocol: layer2
+    addresses: [10.20.0.0/24, 10.20.1.10-10.20.1.20, "fd00:20::/64", 10.20.2.7]
+  - name: reserve
+    protocol: [layer2, bgp]
+    addresses: [10.30.0.0/24]
+    auto_assign: false
+peers:
+  - peer_address: 10.0.0.1
+    peer_asn: 64501
+    my_asn: 4294967295
+    node_selectors:
+      - match_labels: {rack: a}
+        match_expressions:
+          - {key: kubernetes.io/hostname, operator: In, values: [worker-0, worker-1]}
+      - match_expressions: [{key: zone, operator: DoesNotExist}]
+  - {peer_address: "fd00::1", peer_asn: 64501, my_asn: 64500}
+`
+
+func TestParse(t *testing.T) {
+	got, warnings := parse(t, everything)
+	if len(warnings) > 0 {
+		t.Errorf("warnings %v", warnings)
+	}
+	rack, _ := selector.New(map[string]string{"rack": "a"}, []selector.Requirement{
+		{Key: "kubernetes.io/hostname", Operator: selector.In, Values: []string{"worker-1", "worker-0"}},
+	})
+	zone, _ := selector.New(nil, []selector.Requirement{{Key: "zone", Operator: selector.DoesNotExist}})
+	minute := int64(60)
+	want := Config{
+		Enabled:      true,
+		NodeSelector: map[string]string{"role": "edge"},
+		Tolerations: []Toleration{
+			{Operator: "Exists", Effect: "NoSchedule"},
+			{Key: "dedicated", Operator: "Equal", Value: "lb", Effect: "NoExecute", Seconds: &minute},
+		},
+		Pools: []Pool{
+			{Name: "default", Layer2: true, AutoAssign: true,
+				Ranges: ranges(t, "10.20.0.0/24", "10.20.1.10-10.20.1.20", "fd00:20::/64", "10.20.2.7")},
+			{Name: "reserve", Layer2: true, BGP: true, Ranges: ranges(t, "10.30.0.0/24")},
+		},
+		Peers: []Peer{
+			{Name: "10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), PeerASN: 64501, MyASN: 4294967295,
+				NodeSelectors: selector.Any{rack, zone}},
+			{Name: "fd00::1", Address: netip.MustParseAddr("fd00::1"), PeerASN: 64501, MyASN: 64500},
+		},
+	}
+	if !got.Equal(want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	pools := got.AllocatorPools()
+	if len(pools) != 2 || pools[0].Name != "default" || pools[0].Manual || !pools[1].Manual {
+		t.Errorf("the allocator's pools: %+v", pools)
+	}
+	if _, err := ipam.New(pools); err != nil {
+		t.Errorf("the allocator refuses them: %v", err)
+	}
+}
+
+func ranges(t *testing.T, texts ...string) []ipam.Range {
+	t.Helper()
+	var all []ipam.Range
+	for _, s := range texts {
+		r, err := ipam.ParseRange(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// All spellings say the same: ours, the addon's and MetalLB's.
+func TestSpellings(t *testing.T) {
+	ours, _ := parse(t, everything)
+	for name, spell := range map[string]*strings.Replacer{
+		"kebab-case": strings.NewReplacer("toleration_seconds", "toleration-seconds", "auto_assign", "auto-assign",
+			"peer_address", "peer-address", "peer_asn", "peer-asn", "my_asn", "my-asn", "node_selectors", "node-selectors",
+			"match_labels", "match-labels", "match_expressions", "match-expressions"),
+		"camelCase": strings.NewReplacer("toleration_seconds", "tolerationSeconds", "auto_assign", "autoAssign",
+			"peer_address", "peerAddress", "peer_asn", "peerAsn", "my_asn", "myAsn", "node_selectors", "nodeSelectors",
+			"match_labels", "matchLabels", "match_expressions", "matchExpressions"),
+		"MetalLB's": strings.NewReplacer("peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN"),
+	} {
+		if theirs, _ := parse(t, spell.Replace(everything)); !theirs.Equal(ours) {
+			t.Errorf("%s: got  %+v\nwant %+v", name, theirs, ours)
+		}
+	}
+}
+
+// The two examples of the addon's documentation, word for word but for the addresses.
+func TestDocumentedExamples(t *testing.T) {
+	bgp, _ := parse(t, `
+peers:
+  - peer_address: 10.0.0.1
+    peer_asn: 64501
+    my_asn: 64500
+    node_selectors:
+      - match-expressions:
+          - key: kubernetes.io/hostname
+            operator: In
+            values: [worker-0]
+  - peer_address: 10.0.0.2
+    peer_asn: 64501
+    my_asn: 64500
+    node_selectors:
+      - match-expressions:
+          - key: kubernetes.io/hostname
+            operator: In
+            values: [worker-1]
+address_pools:
+  - name: default
+    protocol: bgp
+    addresses:
+      - 10.20.0.0/24
+`)
+	for i, p := range bgp.Peers {
+		for j, node := range []string{"worker-0", "worker-1"} {
+			if p.NodeSelectors.Matches(map[string]string{"kubernetes.io/hostname": node}) != (i == j) {
+				t.Errorf("peer %s matches %s: %v", p.Name, node, i != j)
+			}
+		}
+	}
+	layer2, _ := parse(t, `
+node_selector: ""
+tolerations:
+  - operator: Exists
+    effect: NoSchedule
+address_pools:
+  - name: default
+    protocol: layer2
+    addresses:
+      - 172.31.0.200-172.31.0.250
+`)
+	if p := layer2.Pools[0]; !p.Layer2 || p.BGP || !p.AutoAssign || layer2.NodeSelector != nil || !layer2.Enabled {
+		t.Errorf("got %+v", layer2)
+	}
+}
+
+// Every document in examples/ that is configuration is valid.
+func TestExampleFiles(t *testing.T) {
+	for _, name := range []string{"bgp.yaml", "layer2.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "examples", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, warnings, err := Parse(text); err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %v %v", name, warnings, err)
+		}
+	}
+}
+
+func TestAccepted(t *testing.T) {
+	const pool = "\naddress_pools: [{name: a, protocol: layer2, addresses: [10.0.0.0/24]}]\n"
+	plain, _ := parse(t, pool)
+	for name, document := range map[string]string{
+		"empty node_selector":       `node_selector: ""` + pool,
+		"empty map":                 "node_selector: {}" + pool,
+		"keys without a value":      "enabled:\nnode_selector:\ntolerations: ~\npeers: null" + pool,
+		"empty lists":               "tolerations: []\npeers: []" + pool,
+		"JSON":                      `{"address_pools": [{"name": "a", "protocol": "layer2", "addresses": ["10.0.0.0/24"]}]}`,
+		"one protocol in a list":    strings.Replace(pool, "layer2", "[layer2]", 1),
+		"aliases":                   "tolerations: &none []\npeers: *none" + pool,
+		"a marker at both ends":     "---" + pool + "...\n",
+		"Windows line ends":         strings.ReplaceAll(pool, "\n", "\r\n"),
+		"a byte order mark":         "\ufeff" + pool,
+		"touching, not overlapping": pool,
+	} {
+		if got, warnings := parse(t, document); !got.Equal(plain) || len(warnings) > 0 {
+			t.Errorf("%s: %+v %v", name, got, warnings)
+		}
+	}
+	for name, document := range map[string]string{
+		"nothing else": "enabled: false",
+		"empty lists":  "enabled: false\naddress_pools: []\npeers: []",
+		"BGP, no peer": "enabled: false\naddress_pools: [{name: a, protocol: bgp, addresses: [10.0.0.1]}]",
+	} {
+		if got, _ := parse(t, document); got.Enabled {
+			t.Errorf("%s: enabled", name)
+		}
+	}
+	// Helm may render a large number so.
+	got, _ := parse(t, "peers: [{peer_address: 10.0.0.1, peer_asn: 4.294967295e+09, my_asn: 6.45e4}]"+pool)
+	if p := got.Peers[0]; p.PeerASN != 4294967295 || p.MyASN != 64500 {
+		t.Errorf("AS numbers %d and %d", p.PeerASN, p.MyASN)
+	}
+	// One router may have several sessions, with different nodes.
+	parse(t, `peers:
+  - {peer_address: 10.0.0.1, peer_asn: 1, my_asn: 2, node_selectors: [{match_labels: {rack: a}}]}
+  - {peer_address: 10.0.0.1, peer_asn: 1, my_asn: 3, node_selectors: [{match_labels: {rack: b}}]}`+pool)
+}
+
+func TestWarnings(t *testing.T) {
+	c, warnings := parse(t, "address_pools:\n- name: a\n  protocol: layer2\n  addresses: [10.0.0.9/24, 'fd00::9/64', 10.0.1.0/24]")
+	var got []string
+	for _, w := range warnings {
+		got = append(got, w.String())
+	}
+	want := []string{
+		`address_pools[0].addresses[0] (line 4): "10.0.0.9/24" has host bits, so that 10.0.0.0/24 is meant; write 10.0.0.0/24`,
+		`address_pools[0].addresses[1] (line 4): "fd00::9/64" has host bits, so that fd00::/64 is meant; write fd00::/64`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if c.Pools[0].Ranges[0].String() != "10.0.0.0/24" {
+		t.Errorf("ranges %v", c.Pools[0].Ranges)
+	}
+}
+
+// The small document that aliases blow up to a huge one ends soon, and with an error.
+func TestAliasesAreBounded(t *testing.T) {
+	row := func(of string) string { return "[" + strings.TrimSuffix(strings.Repeat(of+", ", 200), ", ") + "]" }
+	document := "address_pools: [{name: a, protocol: bgp, addresses: [10.0.0.0/24]}]\n" +
+		"peers:\n- {peer_address: 10.0.0.1, peer_asn: 1, my_asn: 1, node_selectors: [{match_expressions: [&e {key: a, operator: In, values: &v " +
+		row("x") + "}]}, &s {match_expressions: " + row("*e") + "}]}\n" +
+		"- {peer_address: 10.0.0.2, peer_asn: 1, my_asn: 1, node_selectors: " + row("*s") + "}\n"
+	_, _, err := Parse([]byte(document))
+	if err == nil || !strings.Contains(err.Error(), "makes the document too large; use fewer aliases") {
+		t.Errorf("%.300v", err)
+	}
+}
+
+func TestEqual(t *testing.T) {
+	a, _ := parse(t, everything)
+	b, _ := parse(t, strings.Replace(everything, "[worker-0, worker-1]", "[worker-1, worker-0]", 1))
+	c, _ := parse(t, strings.Replace(everything, "worker-1", "worker-2", 1))
+	if !a.Equal(b) || a.Equal(c) || a.Equal(Config{}) {
+		t.Errorf("equal: %v %v %v", a.Equal(b), a.Equal(c), a.Equal(Config{}))
+	}
+}
+
+// Whatever the document, Parse returns, and what it accepts the allocator accepts.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(everything))
+	for _, tc := range refusals {
+		f.Add([]byte(tc.document))
+	}
+	f.Fuzz(func(t *testing.T, document []byte) {
+		c, _, err := Parse(document)
+		if err != nil {
+			mistakes := Mistakes(err)
+			if len(mistakes) == 0 || !c.Equal(Config{}) {
+				t.Fatalf("mistakes %v, config %+v", mistakes, c)
+			}
+			for i, m := range mistakes {
+				if m.Problem == "" || m.Remedy == "" || i > 0 && m.Line < mistakes[i-1].Line {
+					t.Errorf("mistake %d: %#v", i, m)
+				}
+			}
+			return
+		}
+		if c.Enabled && len(c.Pools) == 0 {
+			t.Error("no pool, and no error")
+		}
+		if _, err := ipam.New(c.AllocatorPools()); err != nil {
+			t.Errorf("the allocator refuses the pools: %v", err)
+		}
+	})
+}

@@ -1,0 +1,194 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Parts of the documents below; each document is one refusal, or shows that several are reported together.
+const (
+	onePool = "address_pools: [{name: a, protocol: layer2, addresses: [10.0.0.0/24]}]\n"
+	bgpPool = "address_pools: [{name: a, protocol: bgp, addresses: [10.0.0.0/24]}]\n"
+	onePeer = onePool + "peers: [{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 1, node_selectors: [%s]}]\n"
+)
+
+func poolDocument(rest string) string { return "address_pools:\n- " + rest + "\n" }
+
+func peersDocument(elements ...string) string {
+	return bgpPool + "peers:\n- " + strings.Join(elements, "\n- ") + "\n"
+}
+
+const (
+	longName = "use lower-case letters, digits and '-', 63 at most and a letter or digit at both ends, such as default"
+	labelKey = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, optionally after a DNS prefix and '/'"
+	labelVal = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, or nothing"
+	addrForm = "write a CIDR, a range such as 10.20.1.10-10.20.1.20, or an address"
+	addrList = "list CIDRs, ranges and single addresses, such as [10.20.0.0/24, 10.20.1.10-10.20.1.20]"
+	addAPool = "add a pool with name, protocol and addresses, or set enabled: false"
+	addAPeer = "add a peer with peer_address, peer_asn and my_asn, or use protocol: layer2"
+	anAS     = "write the number of the autonomous system, such as 64500"
+	aRouter  = "write the IP address of the router, such as 10.0.0.1"
+	topKeys  = "the document has enabled, node_selector, tolerations, address_pools, peers"
+	yamlHelp = "check indentation, colons, brackets and quotes there and in the line before"
+)
+
+// refusals has at least one row for every reason to refuse a document, with the whole text that the operator reads.
+var refusals = []struct{ name, document, want string }{
+	// The document.
+	{"empty", "", "the document (line 1) is empty; write address_pools and, for BGP, peers, or enabled: false"},
+	{"only a comment", "# nothing\n", "the document (line 1) is empty; write address_pools and, for BGP, peers, or enabled: false"},
+	{"null", "~", "the document (line 1) is empty; write address_pools and, for BGP, peers, or enabled: false"},
+	{"a list", "- a", "the document (line 1) is a list, not a map; write address_pools and, for BGP, peers"},
+	{"text", "hello", "the document (line 1) is text, not a map; write address_pools and, for BGP, peers"},
+	{"two documents", onePool + "---\n" + onePool, "the document (line 2) is followed by another one; put everything into one document, without ---"},
+	{"not YAML", onePool + "peers: [\n- a", "the document (line 3) is not YAML: did not find expected node content; " + yamlHelp},
+	{"not YAML, first line", "{", "the document (line 1) is not YAML: did not find expected node content; " + yamlHelp},
+	{"tabs", "peers:\n\t- a", "the document (line 2) is not YAML: found character that cannot start any token; indent with blanks, not tabs, and quote a value that begins with a special character"},
+	{"not text", onePool + "\x01", "the document is not YAML: control characters are not allowed; save it as plain UTF-8 text"},
+	{"unknown alias", "peers: *a", "the document (line 1) is not YAML: unknown anchor 'a' referenced; " + yamlHelp},
+
+	// Keys.
+	{"misspelt key", onePool + "peer: []", "peer (line 2) is not a key of the document; did you mean peers?"},
+	{"misspelt key without a value", onePool + "tolerration:", "tolerration (line 2) is not a key of the document; did you mean tolerations?"},
+	{"misspelt required key", "addres_pools: []", "addres_pools (line 1) is not a key of the document; did you mean address_pools?"},
+	{"another spelling at the top", strings.Replace(onePool, "address_pools", "address-pools", 1), "address-pools (line 1) is not a key of the document; did you mean address_pools?"},
+	{"misspelt key of a pool", poolDocument("{name: a, protocol: layer2, adresses: [10.0.0.1]}"), "address_pools[0].adresses (line 2) is not a key of an address pool; did you mean addresses?"},
+	{"misspelt key of a peer", peersDocument("{peer_addr: 10.0.0.1, peer_asn: 1, my_asn: 1}"), "peers[0].peer_addr (line 3) is not a key of a peer; did you mean peer_address?"},
+	{"misspelt key of a selector", fmt.Sprintf(onePeer, "{matchLabel: {a: b}}"), "peers[0].node_selectors[0].matchLabel (line 2) is not a key of a selector; did you mean match_labels?"},
+	{"misspelt key of an expression", fmt.Sprintf(onePeer, "{match_expressions: [{key: a, operator: In, value: [b]}]}"), "peers[0].node_selectors[0].match_expressions[0].value (line 2) is not a key of an expression; did you mean values?"},
+	{"misspelt key of a toleration", onePool + "tolerations: [{operator: Exists, effects: NoSchedule}]", "tolerations[0].effects (line 2) is not a key of a toleration; did you mean effect?"},
+	{"a mixed spelling", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1], auto_Assign: true}"), "address_pools[0].auto_Assign (line 2) is not a key of an address pool; did you mean auto_assign?"},
+	{"a key that belongs elsewhere", onePool + "peer_asn: 1", "peer_asn (line 2) is not a key of the document; it is a key of a peer; " + topKeys},
+	{"a key of the chart", onePool + "global: {}", "global (line 2) is not a key of the document; " + topKeys},
+	{"a number as key", onePool + "1: 2", "1 (line 2) is not a key of the document; " + topKeys},
+	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of enabled, node_selector, tolerations, address_pools, peers"},
+	{"a merge", onePool + "<<: {peers: []}", "<< (line 2) is a merge, which is not supported; write the keys out"},
+	{"a key twice", onePool + onePool, "address_pools (line 2) is there twice, first in line 1; keep one of them"},
+	{"two spellings of a key", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1], auto_assign: true,\n   autoAssign: true}"), "address_pools[0].autoAssign (line 3) is the same key as auto_assign in line 2; keep one of them"},
+
+	// Types.
+	{"text for a bool", onePool + "enabled: yes", `enabled (line 2): "yes" is not true or false; write true or false, without quotes`},
+	{"a number for a bool", onePool + "enabled: 1", "enabled (line 2): 1 is not true or false; write true or false, without quotes"},
+	{"text for a list", "address_pools: default", `address_pools (line 1): "default" is text; write a list`},
+	{"a map for a list", "address_pools: {name: a}", "address_pools (line 1) is a map; write a list"},
+	{"text for a map", "address_pools: [default]", `address_pools[0] (line 1): "default" is text; write a map with name, protocol, addresses, auto_assign`},
+	{"nothing for a map", onePool + "tolerations:\n-", "tolerations[0] (line 3) is empty; write a map with key, operator, value, effect, toleration_seconds"},
+	{"a number for text", poolDocument("{name: 5, protocol: layer2, addresses: [10.0.0.1]}"), `address_pools[0].name (line 2): 5 is not text; write a name, in quotes: "5"`},
+	{"a list for text", poolDocument("{name: [a], protocol: layer2, addresses: [10.0.0.1]}"), "address_pools[0].name (line 2) is a list; write a name"},
+	{"text for addresses", poolDocument("{name: a, protocol: layer2, addresses: 10.0.0.1}"), `address_pools[0].addresses (line 2): "10.0.0.1" is text; write a list`},
+	{"a number in quotes", peersDocument(`{peer_address: 10.0.0.1, peer_asn: "64500", my_asn: 1}`), `peers[0].peer_asn (line 3): "64500" is not a number; write it without quotes`},
+	{"text for a number", peersDocument("{peer_address: 10.0.0.1, peer_asn: AS64500, my_asn: 1}"), `peers[0].peer_asn (line 3): "AS64500" is not a number; ` + anAS},
+	{"a fraction", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1.10, my_asn: 1}"), "peers[0].peer_asn (line 3): 1.10 is not a whole number in digits; " + anAS},
+	{"a hexadecimal number", peersDocument("{peer_address: 10.0.0.1, peer_asn: 0x10, my_asn: 1}"), "peers[0].peer_asn (line 3): 0x10 is not a whole number in digits; " + anAS},
+	{"text for labels", onePool + "node_selector: edge", `node_selector (line 2): "edge" is text; write a map of labels, or leave it out`},
+	{"a number for a label", onePool + "node_selector: {edge: 1}", `node_selector[edge] (line 2): 1 is not text; write a label value, in quotes: "1"`},
+	{"a bool for a label", onePool + "node_selector: {edge: true}", `node_selector[edge] (line 2): true is not text; write a label value, in quotes: "true"`},
+	{"a label twice", onePool + "node_selector: {a: b, a: c}", "node_selector[a] (line 2) is there twice, first in line 2; keep one of them"},
+
+	// node_selector and tolerations.
+	{"bad label key", onePool + "node_selector: {-a: b}", `node_selector[-a] (line 2): "-a" is not a label key; ` + labelKey},
+	{"bad label value", onePool + "node_selector: {a: b c}", `node_selector[a] (line 2): "b c" is not a label value; ` + labelVal},
+	{"unknown operator of a toleration", onePool + "tolerations: [{operator: exist}]", `tolerations[0].operator (line 2): "exist" is not known; did you mean Exists?`},
+	{"unknown effect", onePool + "tolerations: [{operator: Exists, effect: Drain}]", `tolerations[0].effect (line 2): "Drain" is not known; use NoSchedule, PreferNoSchedule or NoExecute`},
+	{"toleration without key and operator", onePool + "tolerations: [{effect: NoSchedule}]", "tolerations[0] (line 2) needs a key unless the operator is Exists; add a key, or write operator: Exists"},
+	{"toleration without key", onePool + "tolerations: [{operator: Equal}]", "tolerations[0].operator (line 2) needs a key unless the operator is Exists; add a key, or write operator: Exists"},
+	{"bad taint key", onePool + "tolerations: [{key: a b, operator: Exists}]", `tolerations[0].key (line 2): "a b" is not a label key; ` + labelKey},
+	{"bad taint value", onePool + "tolerations: [{key: a, value: b c}]", `tolerations[0].value (line 2): "b c" is not a label value; ` + labelVal},
+	{"value with Exists", onePool + "tolerations: [{key: a, operator: Exists, value: b}]", `tolerations[0].value (line 2): "b" has no meaning with operator Exists; leave it out, or use operator: Equal`},
+	{"seconds without NoExecute", onePool + "tolerations: [{operator: Exists, tolerationSeconds: 5}]", "tolerations[0].tolerationSeconds (line 2): 5 has no meaning without effect NoExecute; leave it out, or use effect: NoExecute"},
+	{"seconds as text", onePool + "tolerations: [{operator: Exists, effect: NoExecute, toleration_seconds: 5s}]", `tolerations[0].toleration_seconds (line 2): "5s" is not a number; write a whole number of seconds`},
+
+	// address_pools.
+	{"no pools", "enabled: true", "address_pools (line 1) is missing; " + addAPool},
+	{"pools without a value", "enabled: true\naddress_pools:", "address_pools (line 2) has no value; " + addAPool},
+	{"an empty list of pools", "address_pools: []", "address_pools (line 1) has no pool, and at least one is needed; " + addAPool},
+	{"pool without a name", poolDocument("{protocol: layer2, addresses: [10.0.0.1]}"), "address_pools[0].name (line 2) is missing; " + longName},
+	{"pool with an empty name", poolDocument(`{name: "", protocol: layer2, addresses: [10.0.0.1]}`), `address_pools[0].name (line 2): "" is not a DNS label; ` + longName},
+	{"pool name in capitals", poolDocument("{name: Default, protocol: layer2, addresses: [10.0.0.1]}"), `address_pools[0].name (line 2): "Default" is not a DNS label; ` + longName},
+	{"pool name too long", poolDocument("{name: " + strings.Repeat("a", 64) + ", protocol: layer2, addresses: [10.0.0.1]}"), `address_pools[0].name (line 2): "` + strings.Repeat("a", 64) + `" is not a DNS label; ` + longName},
+	{"pool name twice", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1]}\n- {name: a, protocol: layer2, addresses: [10.0.0.2]}"), `address_pools[1].name (line 3): "a" is already the name of the pool in line 2; give every pool its own name`},
+	{"no protocol", poolDocument("{name: a, addresses: [10.0.0.1]}"), "address_pools[0].protocol (line 2) is missing; use layer2, bgp or [layer2, bgp]"},
+	{"unknown protocol", poolDocument("name: a\n  protocol: ospf\n  addresses: [10.0.0.1]"), `address_pools[0].protocol (line 3): "ospf" is not a protocol; use layer2, bgp or [layer2, bgp]`},
+	{"protocol in capitals", poolDocument("{name: a, protocol: Layer2, addresses: [10.0.0.1]}"), `address_pools[0].protocol (line 2): "Layer2" is not a protocol; did you mean layer2?`},
+	{"unknown protocol in a list", poolDocument("{name: a, protocol: [layer2, rip], addresses: [10.0.0.1]}"), `address_pools[0].protocol[1] (line 2): "rip" is not a protocol; use layer2, bgp or [layer2, bgp]`},
+	{"no protocol in a list", poolDocument("{name: a, protocol: [], addresses: [10.0.0.1]}"), "address_pools[0].protocol (line 2) names no protocol; use layer2, bgp or [layer2, bgp]"},
+	{"a protocol twice", poolDocument("{name: a, protocol: [layer2, layer2], addresses: [10.0.0.1]}"), `address_pools[0].protocol[1] (line 2): "layer2" is there twice; keep one of them`},
+	{"no addresses", poolDocument("{name: a, protocol: layer2}"), "address_pools[0].addresses (line 2) is missing; " + addrList},
+	{"empty addresses", poolDocument("{name: a, protocol: layer2, addresses: []}"), "address_pools[0].addresses (line 2) has no address; " + addrList},
+	{"an empty address", poolDocument(`{name: a, protocol: layer2, addresses: [""]}`), `address_pools[0].addresses[0] (line 2): "" is not valid: an address is missing; ` + addrForm},
+	{"no address", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.256]}"), `address_pools[0].addresses[0] (line 2): "10.0.0.256" is not valid: "10.0.0.256" is not an IP address; ` + addrForm},
+	{"no CIDR", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.0/33]}"), `address_pools[0].addresses[0] (line 2): "10.0.0.0/33" is not valid: "10.0.0.0/33" is not a CIDR; ` + addrForm},
+	{"mixed families", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1-fd00::9]}"), `address_pools[0].addresses[0] (line 2): "10.0.0.1-fd00::9" is not valid: 10.0.0.1 and fd00::9 are of different families; ` + addrForm},
+	{"end before start", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.9-10.0.0.1]}"), `address_pools[0].addresses[0] (line 2): "10.0.0.9-10.0.0.1" is not valid: the range ends at 10.0.0.1, before it starts at 10.0.0.9; ` + addrForm},
+	{"overlap within a pool", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.9, 10.0.0.0/24]}"), `address_pools[0].addresses[1] (line 2): 10.0.0.0/24 overlaps 10.0.0.9 of pool "a" at address_pools[0].addresses[0] (line 2); leave every address to one of them`},
+	{"overlap between pools", poolDocument("{name: b, protocol: layer2, addresses: ['fd00::/64']}\n- {name: a, protocol: layer2, addresses: ['fd00::9-fd01::']}"), `address_pools[1].addresses[0] (line 3): fd00::9-fd01:: overlaps fd00::/64 of pool "b" at address_pools[0].addresses[0] (line 2); leave every address to one of them`},
+	{"auto_assign as text", poolDocument(`{name: a, protocol: layer2, addresses: [10.0.0.1], auto-assign: "false"}`), `address_pools[0].auto-assign (line 2): "false" is not true or false; write true or false, without quotes`},
+	{"bgp without peers", poolDocument("name: a\n  protocol: bgp\n  addresses: [10.0.0.1]"), `peers (line 2) is missing, but pool "a" says bgp; ` + addAPeer},
+	{"bgp with no peer", bgpPool + "peers: []", `peers (line 2) has no peer, but pool "a" says bgp; ` + addAPeer},
+
+	// peers.
+	{"peer without address", peersDocument("{peer_asn: 1, my_asn: 1}"), "peers[0].peer_address (line 3) is missing; " + aRouter},
+	{"peer with an empty address", peersDocument(`{peer_address: "", peer_asn: 1, my_asn: 1}`), `peers[0].peer_address (line 3): "" is not an IP address; ` + aRouter},
+	{"peer with a name", peersDocument("{peer_address: tor1, peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "tor1" is not an IP address; ` + aRouter},
+	{"peer with a prefix", peersDocument("{peer_address: 10.0.0.1/24, peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "10.0.0.1/24" is not an IP address; ` + aRouter},
+	{"peer with a group address", peersDocument("{peer_address: 224.0.0.1, peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "224.0.0.1" is not the address of a router; ` + aRouter},
+	{"peer with no address at all", peersDocument("{peer_address: 0.0.0.0, peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "0.0.0.0" is not the address of a router; ` + aRouter},
+	{"peer with a link-local address", peersDocument("{peer_address: 'fe80::1', peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "fe80::1" is a link-local address, which does not say the interface; write another address of the router`},
+	{"peer with a mapped address", peersDocument("{peer_address: '::ffff:10.0.0.1', peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "::ffff:10.0.0.1" is an IPv4 address in IPv6 form; write 10.0.0.1`},
+	{"peer without its ASN", peersDocument("{peer_address: 10.0.0.1, my_asn: 1}"), "peers[0].peer_asn (line 3) is missing; " + anAS},
+	{"peer without our ASN", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1}"), "peers[0].my_asn (line 3) is missing; " + anAS},
+	{"ASN zero", peersDocument("{peer_address: 10.0.0.1, peer_asn: 0, my_asn: 1}"), "peers[0].peer_asn (line 3): 0 is not between 1 and 4294967295; " + anAS},
+	{"ASN too large", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 4294967296}"), "peers[0].my_asn (line 3): 4294967296 is not between 1 and 4294967295; " + anAS},
+	{"ASN far too large", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 99999999999999999999}"), "peers[0].my_asn (line 3): 99999999999999999999 is not between 1 and 4294967295; " + anAS},
+	{"ASN by word", peersDocument("{peer_address: 10.0.0.1, peer_asn: external, my_asn: 1}"), `peers[0].peer_asn (line 3): "external" is not supported; ` + anAS},
+	{"a peer twice", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 1}", "{peer_address: 10.0.0.1, peer_asn: 2, my_asn: 1, node_selectors: [{match_labels: {a: b}}]}"), `peers[1].peer_address (line 4): "10.0.0.1" is also the address of peers[0] (line 3), and both are for the same nodes; keep one of them, or give them node_selectors of which no node matches both`},
+
+	// Selectors.
+	{"selector that is text", fmt.Sprintf(onePeer, "a=b"), `peers[0].node_selectors[0] (line 2): "a=b" is text; write a map with match_labels, match_expressions`},
+	{"bad key in match_labels", fmt.Sprintf(onePeer, "{match_labels: {a b: c}}"), `peers[0].node_selectors[0].match_labels[a b] (line 2): "a b" is not a label key; ` + labelKey},
+	{"unknown operator", fmt.Sprintf(onePeer, "{match_expressions: [{key: a, operator: in, values: [b]}]}"), `peers[0].node_selectors[0].match_expressions[0].operator (line 2): "in" is not known; use In`},
+	{"no operator", fmt.Sprintf(onePeer, "{match-expressions: [{key: a}]}"), "peers[0].node_selectors[0].match-expressions[0].operator (line 2) is missing; use In, NotIn, Exists or DoesNotExist"},
+	{"no key", fmt.Sprintf(onePeer, "{match_expressions: [{operator: Exists}]}"), "peers[0].node_selectors[0].match_expressions[0].key (line 2) is missing; name the label to look at"},
+	{"bad key", fmt.Sprintf(onePeer, "{match_expressions: [{key: -, operator: Exists}]}"), `peers[0].node_selectors[0].match_expressions[0].key (line 2): "-" is not a label key; ` + labelKey},
+	{"no values", fmt.Sprintf(onePeer, "{match_expressions: [{key: a, operator: NotIn}]}"), "peers[0].node_selectors[0].match_expressions[0].values (line 2) are missing for operator NotIn; list at least one value"},
+	{"values too many", fmt.Sprintf(onePeer, "{match_expressions: [{key: a, operator: Exists, values: [b]}]}"), "peers[0].node_selectors[0].match_expressions[0].values (line 2) cannot be given for operator Exists; leave values out, or use In"},
+	{"bad value", fmt.Sprintf(onePeer, "{match_expressions: [{key: a, operator: In, values: [b, c d]}]}"), `peers[0].node_selectors[0].match_expressions[0].values[1] (line 2): "c d" is not a label value; ` + labelVal},
+	{"a number as value", fmt.Sprintf(onePeer, "{match_expressions: [{key: a, operator: In, values: [1]}]}"), `peers[0].node_selectors[0].match_expressions[0].values[0] (line 2): 1 is not text; write a label value, in quotes: "1"`},
+	{"text for values", fmt.Sprintf(onePeer, "{match_expressions: [{key: a, operator: In, values: b}]}"), `peers[0].node_selectors[0].match_expressions[0].values (line 2): "b" is text; write a list`},
+
+	// All of it.
+	{"many mistakes, by line", "peers:\n- {peer_address: x}\naddress_pools:\n- protocol: ospf\n  name: a\nenabled: no\n", strings.Join([]string{
+		"peers[0].peer_asn (line 2) is missing; " + anAS,
+		"peers[0].my_asn (line 2) is missing; " + anAS,
+		`peers[0].peer_address (line 2): "x" is not an IP address; ` + aRouter,
+		"address_pools[0].addresses (line 4) is missing; " + addrList,
+		`address_pools[0].protocol (line 4): "ospf" is not a protocol; use layer2, bgp or [layer2, bgp]`,
+		`enabled (line 6): "no" is not true or false; write true or false, without quotes`,
+	}, "\n")},
+}
+
+func TestRefusals(t *testing.T) {
+	seen := map[string]bool{}
+	for _, tc := range refusals {
+		t.Run(tc.name, func(t *testing.T) {
+			if seen[tc.name] {
+				t.Error("two rows have this name")
+			}
+			seen[tc.name] = true
+			c, _, err := Parse([]byte(tc.document))
+			if err == nil {
+				t.Fatalf("accepted:\n%s", tc.document)
+			}
+			if err.Error() != tc.want {
+				t.Errorf("got\n%v\nwant\n%s", err, tc.want)
+			}
+			if !c.Equal(Config{}) {
+				t.Errorf("a configuration came with the error: %+v", c)
+			}
+			if got := len(Mistakes(err)); got != strings.Count(tc.want, "\n")+1 {
+				t.Errorf("%d mistakes", got)
+			}
+		})
+	}
+}
