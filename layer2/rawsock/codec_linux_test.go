@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/bpf"
-
 	"github.com/kontena/network-lb/layer2"
 )
 
@@ -156,48 +154,4 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%+v is encoded and decoded as %+v: %v", frame, again, err)
 		}
 	})
-}
-
-// The filter agrees with decode on what to receive, and lets nothing else through.
-func TestFilter(t *testing.T) {
-	frames := [][]byte{
-		encoded(t, request()),
-		encoded(t, with(request(), func(f *layer2.Frame) { f.Target.IP = vip4.Next() })),
-		encoded(t, with(request(), func(f *layer2.Frame) { f.Kind = layer2.ARPReply })),
-		encoded(t, solicitation()),
-		encoded(t, with(solicitation(), func(f *layer2.Frame) { f.Target.IP = vip6.Next() })),
-		encoded(t, with(solicitation(), func(f *layer2.Frame) { f.Kind = layer2.NeighborAdvertisement })),
-		encoded(t, with(solicitation(), func(f *layer2.Frame) { f.Sender.IP = netip.IPv6Unspecified(); f.Sender.MAC = layer2.MAC{} })),
-		make([]byte, 20),
-	}
-	many := make([]netip.Addr, maxFiltered+1)
-	for i := range many {
-		many[i] = netip.AddrFrom4([4]byte{172, 16, byte(i >> 8), byte(i)})
-	}
-	for name, tt := range map[string]struct {
-		program []bpf.Instruction
-		want    []bool
-		frames  [][]byte
-	}{
-		"ARP":          {arpFilter([]netip.Addr{peer4, vip4}), []bool{true, false, false}, frames[:3]},
-		"ARP, none":    {arpFilter(nil), []bool{false, false, false}, frames[:3]},
-		"ARP, many":    {arpFilter(many), []bool{true, true, false}, frames[:3]},
-		"NDP":          {nsFilter([]netip.Addr{peer6, vip6}), []bool{true, false, false, true, false}, frames[3:]},
-		"NDP, many":    {nsFilter(many), []bool{true, true, false, true, false}, frames[3:]},
-		"ARP, longest": {arpFilter(append(many[:maxFiltered-1:maxFiltered-1], vip4)), []bool{true, false, false}, frames[:3]},
-	} {
-		if n := len(tt.program); n > 4096 {
-			t.Errorf("%s: %d instructions, the kernel takes 4096", name, n)
-		}
-		vm, err := bpf.NewVM(tt.program[len(otherHosts):]) // it does not know the packet type
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, b := range tt.frames {
-			n, err := vm.Run(b)
-			if err != nil || (n > 0) != tt.want[i] {
-				t.Errorf("%s: frame %d: %d bytes accepted, %v", name, i, n, err)
-			}
-		}
-	}
 }

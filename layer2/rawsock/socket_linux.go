@@ -34,9 +34,7 @@ func openSocket(key socketKey, addrs []netip.Addr) (*socket, error) {
 		protocol = unix.ETH_P_IPV6
 	}
 	s := &socket{key: key}
-	// The filter is in force before the socket is bound. The first lets nothing through, as an overlong one would
-	// fail here, where it could not be told from other failures.
-	none := []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
+	none := []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}} // until the filter is set
 	conn, err := packet.Listen(&net.Interface{Index: key.link}, packet.Raw, protocol, &packet.Config{Filter: none})
 	if err != nil {
 		return nil, fmt.Errorf("opening a packet socket: %w", err)
@@ -52,31 +50,24 @@ func openSocket(key socketKey, addrs []netip.Addr) (*socket, error) {
 	return s, nil
 }
 
-// filter has the socket receive requests for the addresses. Where the kernel has no room for so long a filter
-// (net.core.optmem_max) it receives all requests.
+// filter has the socket receive requests for the addresses.
 func (s *socket) filter(addrs []netip.Addr) error {
 	if slices.Equal(addrs, s.addrs) {
 		return nil
 	}
-	build := arpFilter
+	program := arpFilter(addrs)
 	if s.key.v6 {
-		build = nsFilter
+		program = nsFilter(addrs)
 	}
-	if err := s.attach(build(addrs)); err != nil {
-		if err := s.attach(build(make([]netip.Addr, maxFiltered+1))); err != nil {
-			return fmt.Errorf("setting a packet filter: %w", err)
-		}
+	raw, err := bpf.Assemble(program)
+	if err == nil {
+		err = s.conn.SetBPF(raw)
+	}
+	if err != nil {
+		return fmt.Errorf("setting a packet filter: %w", err)
 	}
 	s.addrs = addrs
 	return nil
-}
-
-func (s *socket) attach(program []bpf.Instruction) error {
-	raw, err := bpf.Assemble(program)
-	if err != nil {
-		return err
-	}
-	return s.conn.SetBPF(raw)
 }
 
 // send writes a frame to the wire, or fails at once.

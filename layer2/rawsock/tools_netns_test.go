@@ -226,13 +226,13 @@ func TestNetnsJoinsGroups(t *testing.T) {
 	})
 }
 
-// More addresses than a filter has room for, and more groups than a socket.
+// More addresses than a filter has ranges for, and more groups than a socket holds.
 func TestNetnsManyAddresses(t *testing.T) {
 	onWire(t, func(t *testing.T, w *wire) {
 		var addrs []netip.Addr
 		for i := range 4000 {
-			addrs = append(addrs, netip.AddrFrom4([4]byte{10, 0, byte(1 + i>>8), byte(i)}),
-				netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 13: 1, 14: byte(i >> 8), 15: byte(i)}))
+			addrs = append(addrs, netip.AddrFrom4([4]byte{10, 0, byte(1 + i>>7), byte(i << 1)}),
+				netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 13: 1, 14: byte(i >> 7), 15: byte(i << 1)}))
 		}
 		w.ip("addr add 10.0.0.5/16 dev eth0")
 		w.onClient("ip addr add 10.0.0.9/16 dev eth0")
