@@ -82,7 +82,7 @@ func TestNetnsSilentRouterDelaysNobody(t *testing.T) {
 	all := append([]bgp.Peer{silent}, peers()...)
 	p.set(all, route("10.9.0.1/32"))
 	held := <-accepted
-	defer held.Close()
+	defer func() { _ = held.Close() }()
 	p.up("frr4", "frr6", "bird4", "bird6")
 	eventually(t, "silent is in OpenSent", func() (bool, any) { s := p.status("silent"); return s.State == bgp.OpenSent, s })
 	p.set(all, route("10.9.0.1/32"), route("10.9.0.2/32"))

@@ -153,7 +153,7 @@ func (f *frr) ask(commands ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	var out []byte
 	for _, c := range append([]string{"enable"}, commands...) {
 		if _, err := conn.Write(append([]byte(c), 0)); err != nil {

@@ -157,14 +157,14 @@ func (s *session) Close(keepRoutes bool) {
 
 // hear translates GoBGP's events. Those of other types than STATE and INIT tell of peers that are gone.
 func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
-	init := e.GetType() == api.WatchEventResponse_PeerEvent_INIT
-	if !init && e.GetType() != api.WatchEventResponse_PeerEvent_STATE {
+	first := e.GetType() == api.WatchEventResponse_PeerEvent_INIT
+	if !first && e.GetType() != api.WatchEventResponse_PeerEvent_STATE {
 		return
 	}
 	var event bgp.Event
 	switch e.GetPeer().GetState().GetSessionState() {
 	case api.PeerState_IDLE:
-		if init {
+		if first {
 			return // it has not begun yet
 		}
 		event = bgp.Event{State: bgp.Idle}
@@ -194,17 +194,17 @@ func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
 
 // capabilities says which families the peer takes. One that names none takes IPv4 (RFC 4760 section 8).
 func (s *session) capabilities() (v4, v6 bool) {
-	any := false
+	named := false
 	_ = s.speaker.ListPeer(context.Background(), &api.ListPeerRequest{Address: s.peer.Address.String()}, func(p *api.Peer) {
 		for _, c := range p.GetState().GetRemoteCap() {
 			var mp api.MultiProtocolCapability
 			if c.UnmarshalTo(&mp) != nil || mp.GetFamily().GetSafi() != api.Family_SAFI_UNICAST {
 				continue
 			}
-			any = true
+			named = true
 			v4 = v4 || mp.GetFamily().GetAfi() == api.Family_AFI_IP
 			v6 = v6 || mp.GetFamily().GetAfi() == api.Family_AFI_IP6
 		}
 	})
-	return v4 || !any, v6
+	return v4 || !named, v6
 }

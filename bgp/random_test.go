@@ -1,0 +1,107 @@
+package bgp
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestRandomOperations does whatever comes to mind to a Speaker and its routers. Whenever it pauses, the
+// routers know what a simple reading of the last Set says.
+func TestRandomOperations(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			run(t, func(b bench) {
+				random := rand.New(rand.NewPCG(seed, 7))
+				behaviour := map[netip.Addr]Behaviour{}
+				for range 60 {
+					peers, routes := randomWishes(random)
+					if err := b.speaker.Set(peers, routes); err != nil {
+						t.Fatal(err)
+					}
+					for range random.IntN(4) {
+						r := netip.AddrFrom4([4]byte{10, 0, 0, byte(random.IntN(6))})
+						switch random.IntN(3) {
+						case 0:
+							behaviour[r] = Behaviour(random.IntN(4))
+							b.network.Behave(r, behaviour[r], "told so")
+						case 1:
+							b.network.Lose(r, "lost", random.IntN(2) == 0)
+						case 2:
+							b.after(time.Duration(random.IntN(20000)) * time.Millisecond)
+						}
+					}
+					if random.IntN(4) > 0 {
+						continue
+					}
+					for r, how := range behaviour {
+						if how != Answers {
+							behaviour[r] = Answers
+							b.network.Behave(r, Answers, "")
+						}
+					}
+					b.after(5 * time.Minute)
+					check(t, b, peers, routes)
+				}
+			})
+		})
+	}
+}
+
+// randomWishes are up to five peers and a dozen routes.
+func randomWishes(random *rand.Rand) (peers []Peer, routes []Route) {
+	for i := range 6 {
+		if random.IntN(3) == 0 {
+			continue
+		}
+		p := peer(fmt.Sprint("p", i), fmt.Sprint("10.0.0.", i))
+		p.MyASN += uint32(random.IntN(2))
+		p.HoldTime = time.Duration(random.IntN(2)) * 9 * time.Second
+		peers = append(peers, p)
+	}
+	for range random.IntN(12) {
+		r := Route{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, 0, byte(random.IntN(8))}), 32)}
+		if random.IntN(2) == 0 && len(peers) > 0 {
+			r.Peers = []string{peers[random.IntN(len(peers))].Name}
+		}
+		routes = append(routes, r)
+	}
+	return peers, routes
+}
+
+func check(t *testing.T, b bench, peers []Peer, routes []Route) {
+	t.Helper()
+	synctest.Wait()
+	status := b.speaker.Status()
+	if len(status) != len(peers) {
+		t.Fatalf("%d peers, want %d", len(status), len(peers))
+	}
+	for i := range 6 {
+		router := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+		want := map[netip.Prefix]bool{}
+		for j, p := range peers {
+			if p.Address != router {
+				continue
+			}
+			for _, r := range routes {
+				if r.Peers == nil || r.Peers[0] == p.Name {
+					want[r.Prefix] = true
+				}
+			}
+			if s := status[j]; s.State != Established || s.IPv4 != (FamilyStatus{len(want), len(want), ""}) || s.Peer != p.WithDefaults() {
+				t.Fatalf("%s: %+v, want %d routes", p.Name, s, len(want))
+			}
+		}
+		got := map[netip.Prefix]bool{}
+		for _, p := range b.network.Routes(router) {
+			got[p] = true
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s has %v, want %v", router, got, want)
+		}
+	}
+}
