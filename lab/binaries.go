@@ -17,7 +17,7 @@ const kubernetesVersion = "v1.36.3"
 // runcVersion: Debian 12's own runc is too old for the kernels that the lab runs on.
 const runcVersion = "v1.5.2"
 
-// buildBinaries returns Kubernetes and runc, building them when the cache does not have them.
+// buildBinaries returns the programs that the lab is made of, building those that the cache does not have.
 func buildBinaries(ctx context.Context, log buildcache.Log) (binaries, error) {
 	var b binaries
 	source, err := moduleDir()
@@ -28,11 +28,47 @@ func buildBinaries(ctx context.Context, log buildcache.Log) (binaries, error) {
 	if err != nil {
 		return b, err
 	}
-	if b.Runc, err = runcTarget().Ensure(ctx, cache, log); err != nil {
+	pause, err := workloadTarget(source, "pause")
+	if err != nil {
 		return b, err
 	}
-	b.Kube, err = kubeTarget(filepath.Join(source, "kube")).Ensure(ctx, cache, log)
-	return b, err
+	web, err := workloadTarget(source, "web")
+	if err != nil {
+		return b, err
+	}
+	for _, program := range []struct {
+		path   *string
+		target buildcache.Target
+	}{
+		{&b.Pause, pause}, {&b.Web, web}, {&b.Runc, runcTarget()}, {&b.Kube, kubeTarget(filepath.Join(source, "kube"))},
+	} {
+		if *program.path, err = program.target.Ensure(ctx, cache, log); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// workloadTarget is one of the lab's own programs that run in pods. They use the standard library alone, so
+// their source is all that matters.
+func workloadTarget(source, name string) (buildcache.Target, error) {
+	files, err := filepath.Glob(filepath.Join(source, "cmd", name, "*.go"))
+	if err != nil {
+		return buildcache.Target{}, err
+	}
+	t := buildcache.Target{
+		Name:    name,
+		Title:   "the workload " + name,
+		Effort:  "some seconds",
+		Dir:     source,
+		Package: "./cmd/" + name,
+		Flags:   []string{"-trimpath", "-ldflags", "-s -w"},
+		Env:     []string{"CGO_ENABLED=0"},
+	}
+	for _, file := range files {
+		t.Inputs = append(t.Inputs, filepath.Join("cmd", name, filepath.Base(file)))
+	}
+	return t, nil
 }
 
 func kubeTarget(dir string) buildcache.Target {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kontena/network-lb/lab/namespace"
 	"github.com/kontena/network-lb/lab/process"
 )
 
@@ -104,76 +104,19 @@ func (c *Cluster) BIRD(ctx context.Context, command string) (string, error) {
 	return c.Exec(ctx, BIRD1, c.tools["birdc"], "-s", filepath.Join(routerDir(c.state, BIRD1), "bird.ctl"), command)
 }
 
-// SaveLogs copies the logs of all the lab's programs and pods into a folder.
-func (c *Cluster) SaveLogs(dir string) error { return saveLogs(c.state, dir) }
-
-func saveLogs(state, dir string) error {
-	sources := map[string]string{dir: filepath.Join(state, "logs")}
-	for _, node := range Nodes() {
-		sources[filepath.Join(dir, node.Name+"-pods")] = nodeFile(state, node.Name, "/var/log/pods")
-	}
-	for _, router := range Routers() {
-		sources[filepath.Join(dir, router.Name)] = routerDir(state, router.Name)
-	}
-	var errs []error
-	for to, from := range sources {
-		errs = append(errs, copyLogs(from, to))
-	}
-	return errors.Join(errs...)
-}
-
-// copyLogs copies the regular files below from that end in .log, and routers' configuration.
-func copyLogs(from, to string) error {
-	return filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		if ext := filepath.Ext(path); ext != ".log" && ext != ".conf" {
-			return nil
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		return copyFile(path, filepath.Join(to, rel))
-	})
-}
-
-func copyFile(from, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	in, err := os.Open(from)
+// Namespaces returns where a host lives, for sockets and connections of one's own inside it.
+func (c *Cluster) Namespaces(host string) (namespace.Host, error) {
+	h, err := HostNamed(host)
 	if err != nil {
-		return err
+		return namespace.Host{}, err
 	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
-}
-
-// logTail returns the end of a program's log, for error messages.
-func (c *Cluster) logTail(name string) string {
-	const lines = 15
-	data, err := os.ReadFile(c.processes().LogFile(name))
-	if err != nil {
-		return ""
-	}
-	all := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	return h.namespaces(c.state), nil
 }
 
 // Command prepares a command on a host: Run, Start and Output of it work as of any exec.Cmd, inside the host's
 // namespaces.
 func (c *Cluster) Command(ctx context.Context, host string, command ...string) (*Cmd, error) {
-	h, err := HostNamed(host)
+	ns, err := c.Namespaces(host)
 	if err != nil {
 		return nil, err
 	}
@@ -184,5 +127,5 @@ func (c *Cluster) Command(ctx context.Context, host string, command ...string) (
 	if cmd.Dir, err = os.Getwd(); err != nil { // entering a mount namespace would change it
 		return nil, err
 	}
-	return &Cmd{Cmd: cmd, host: h.namespaces(c.state)}, nil
+	return &Cmd{Cmd: cmd, host: ns}, nil
 }

@@ -121,11 +121,11 @@ func (c *Cluster) startKube(host, name, program string, f flags) error {
 
 // host returns the namespaces of a host.
 func (c *Cluster) host(name string) namespace.Host {
-	h, err := HostNamed(name)
+	ns, err := c.Namespaces(name)
 	if err != nil {
 		panic(err) // callers name the constants of this package
 	}
-	return h.namespaces(c.state)
+	return ns
 }
 
 // client talks to the API server as the operator.

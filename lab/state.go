@@ -27,8 +27,10 @@ func processes(state string) process.Group {
 
 // binaries are the programs that the lab builds itself.
 type binaries struct {
-	Kube string `json:"kube"`
-	Runc string `json:"runc"`
+	Kube  string `json:"kube"`
+	Runc  string `json:"runc"`
+	Pause string `json:"pause"`
+	Web   string `json:"web"`
 }
 
 // summary is written last: where it lies, the lab came up completely.

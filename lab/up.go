@@ -64,6 +64,7 @@ func Up(ctx context.Context, opts Options) (*Cluster, error) {
 // bringUp starts everything, whatever does not need each other at the same time.
 func (c *Cluster) bringUp(ctx context.Context, log buildcache.Log) error {
 	began := time.Now()
+	defer buildcache.Ticking(func() { log("... still coming up, %s", time.Since(began).Round(time.Second)) })()
 	if err := mountState(c.state); err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (c *Cluster) startRuntimes(ctx context.Context) error {
 	var tars []string
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		tars, err = c.buildWorkloads(inner)
+		tars, err = c.packWorkloads(inner)
 		return err
 	})
 	for _, node := range Nodes() {

@@ -17,28 +17,22 @@ const (
 	WebImage   = "lab.kontena.io/web:1"       // answers HTTP on port 8080 with pod, node and client address
 )
 
-// buildWorkloads packs the images and returns their tarballs.
-func (c *Cluster) buildWorkloads(ctx context.Context) ([]string, error) {
-	source, err := moduleDir()
-	if err != nil {
-		return nil, err
-	}
-	specs := map[string]image.Spec{
-		"pause": {Name: PauseImage, User: "65535:65535"},
-		"web":   {Name: WebImage, User: "65534:65534"},
-	}
+// packWorkloads packs the images and returns their tarballs.
+func (c *Cluster) packWorkloads(ctx context.Context) ([]string, error) {
 	var tars []string
-	for name, spec := range specs {
-		binary := filepath.Join(c.state, "images", name)
-		if err := image.GoBinary(ctx, source, "./cmd/"+name, binary, ""); err != nil {
+	for _, w := range []struct{ image, binary, user string }{
+		{PauseImage, c.binaries.Pause, "65535:65535"},
+		{WebImage, c.binaries.Web, "65534:65534"},
+	} {
+		name := filepath.Base(w.binary)
+		tar := filepath.Join(c.state, "images", name+".tar")
+		spec := image.Spec{
+			Name: w.image, Binaries: map[string]string{"/" + name: w.binary}, Entrypoint: []string{"/" + name}, User: w.user,
+		}
+		if err := image.Build(ctx, spec, tar); err != nil {
 			return nil, err
 		}
-		spec.Binaries = map[string]string{"/" + name: binary}
-		spec.Entrypoint = []string{"/" + name}
-		if err := image.Build(ctx, spec, binary+".tar"); err != nil {
-			return nil, err
-		}
-		tars = append(tars, binary+".tar")
+		tars = append(tars, tar)
 	}
 	return tars, nil
 }

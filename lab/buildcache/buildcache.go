@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Target is a program to build.
@@ -32,9 +30,6 @@ type Target struct {
 // Log receives progress, a line each time.
 type Log func(format string, args ...any)
 
-// tick is how often a long build shows that it lives.
-const tick = 15 * time.Second
-
 // Dir is where the programs are kept: kontena-network-lb in the user's cache folder.
 func Dir() (string, error) {
 	base, err := os.UserCacheDir()
@@ -45,7 +40,7 @@ func Dir() (string, error) {
 }
 
 // Ensure returns the path of the built program in dir, building it first when it is not there yet. Whoever
-// asks for the same program meanwhile waits for that build; a build that is interrupted leaves nothing.
+// asks for the same program meanwhile waits for that build; an interrupted build is never taken for one.
 func (t Target) Ensure(ctx context.Context, dir string, log Log) (string, error) {
 	goVersion, err := run(ctx, t.Dir, nil, "go", "env", "GOVERSION", "GOOS", "GOARCH")
 	if err != nil {
@@ -99,7 +94,7 @@ func (t Target) key(goVersion string) (string, error) {
 
 // build compiles into a folder aside and renames it to home when it is complete.
 func (t Target) build(ctx context.Context, home string, log Log) error {
-	work, err := os.MkdirTemp(filepath.Dir(home), ".building-")
+	work, err := workFolder(home)
 	if err != nil {
 		return fmt.Errorf("building %s: %w", t.Title, err)
 	}
@@ -107,7 +102,7 @@ func (t Target) build(ctx context.Context, home string, log Log) error {
 
 	began := time.Now()
 	log("building %s (%s the first time, cached in %s)", t.Title, t.Effort, home)
-	stop := ticking(func() { log("... still building %s, %s", t.Title, time.Since(began).Round(time.Second)) })
+	stop := Ticking(func() { log("... still building %s, %s", t.Title, time.Since(began).Round(time.Second)) })
 	err = t.compile(ctx, work)
 	stop()
 	if err != nil {
@@ -121,6 +116,22 @@ func (t Target) build(ctx context.Context, home string, log Log) error {
 	}
 	log("built %s in %s", t.Title, time.Since(began).Round(time.Second))
 	return nil
+}
+
+// workFolder makes a folder beside home, and removes those that killed builds have left behind. Only the
+// holder of the lock calls it.
+func workFolder(home string) (string, error) {
+	prefix := ".building-" + filepath.Base(home) + "-"
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(home), prefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", err
+		}
+	}
+	return os.MkdirTemp(filepath.Dir(home), prefix)
 }
 
 // compile makes the executable work/NAME. A package of another module is installed, since only that can be
@@ -162,9 +173,9 @@ func errorText(s string) error {
 	return errors.New(s)
 }
 
-// ticking calls f every tick until the returned function is called.
-func ticking(f func()) (stop func()) {
-	ticker, done := time.NewTicker(tick), make(chan struct{})
+// Ticking calls f every 15 seconds until the returned function is called: to show that a long step lives.
+func Ticking(f func()) (stop func()) {
+	ticker, done := time.NewTicker(15*time.Second), make(chan struct{})
 	go func() {
 		for {
 			select {
@@ -181,34 +192,4 @@ func ticking(f func()) (stop func()) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// Lock takes an exclusive lock on a file, which the kernel takes away from a holder that dies. It calls
-// waiting once if somebody else holds it, and gives up when the context ends.
-func Lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", path, err)
-	}
-	retry := time.NewTicker(200 * time.Millisecond)
-	defer retry.Stop()
-	for first := true; ; first = false {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", path, err)
-		}
-		if first {
-			waiting()
-		}
-		select {
-		case <-retry.C:
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("waiting for %s: %w", path, ctx.Err())
-		}
-	}
 }
