@@ -54,6 +54,9 @@ func Mistakes(err error) []*Error {
 
 // result returns what was found, in the order of the document.
 func (r *reader) result() ([]Warning, error) {
+	if r.tooLarge() {
+		r.mistakes = r.mistakes[:1]
+	}
 	slices.SortStableFunc(r.mistakes, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})

@@ -27,15 +27,17 @@ type value struct {
 	path string
 }
 
-// mostNodes bounds what aliases can blow a small document up to.
-const mostNodes = 1_000_000
+// mostNodes bounds what aliases can blow a small document up to. A document of the size that a ConfigMap may have
+// has fewer without them.
+const mostNodes = 300_000
 
+// value returns a node with its path, the target if it is an alias. Beyond mostNodes everything is empty, and only
+// that is a mistake.
 func (r *reader) value(n *yaml.Node, path string) value {
-	if r.visited++; r.visited == mostNodes {
-		r.reject(value{n, path}, "makes the document too large", "use fewer aliases")
-	}
-	if r.visited >= mostNodes {
-		return value{&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line, Column: n.Column}, path}
+	r.visited++
+	if r.tooLarge() {
+		r.mistakes = []*Error{{Problem: "becomes too large", Remedy: "use fewer aliases"}}
+		return value{&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}, path}
 	}
 	if n.Kind == yaml.AliasNode {
 		at := *n.Alias // shown where the alias is
@@ -44,6 +46,8 @@ func (r *reader) value(n *yaml.Node, path string) value {
 	}
 	return value{n, path}
 }
+
+func (r *reader) tooLarge() bool { return r.visited > mostNodes }
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?((?s:.*))$`)
 
@@ -222,6 +226,9 @@ func (r *reader) list(v value) []value {
 	}
 	var elements []value
 	for i, n := range v.Content {
+		if r.tooLarge() {
+			break
+		}
 		elements = append(elements, r.value(n, fmt.Sprintf("%s[%d]", v.path, i)))
 	}
 	return elements

@@ -42,7 +42,7 @@ var refusals = []struct{ name, document, want string }{
 	{"a list", "- a", "the document (line 1) is a list, not a map; write address_pools and, for BGP, peers"},
 	{"text", "hello", "the document (line 1) is text, not a map; write address_pools and, for BGP, peers"},
 	{"two documents", onePool + "---\n" + onePool, "the document (line 2) is followed by another one; put everything into one document, without ---"},
-	{"not YAML", onePool + "peers: [\n- a", "the document (line 3) is not YAML: did not find expected node content; " + yamlHelp},
+	{"not YAML", onePool + "peers: [\n- a", "the document (line 2) is not YAML: did not find expected node content; " + yamlHelp},
 	{"not YAML, first line", "{", "the document (line 1) is not YAML: did not find expected node content; " + yamlHelp},
 	{"tabs", "peers:\n\t- a", "the document (line 2) is not YAML: found character that cannot start any token; indent with blanks, not tabs, and quote a value that begins with a special character"},
 	{"not text", onePool + "\x01", "the document is not YAML: control characters are not allowed; save it as plain UTF-8 text"},

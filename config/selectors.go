@@ -86,6 +86,7 @@ func (r *reader) requirement(v value) selector.Requirement {
 	for _, e := range selectorErrors(err) {
 		field, there := f.get(e.Field)
 		switch {
+		case f.meant[e.Field]:
 		case !there:
 			at := v
 			at.path = join(v.path, e.Field)

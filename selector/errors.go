@@ -68,8 +68,11 @@ func check(index int, r Requirement) []error {
 		if len(r.Values) == 0 {
 			mistake(FieldValues, -1, "", "are missing for operator "+r.Operator, "list at least one value")
 		}
+		if validValues(r.Values...) {
+			break
+		}
 		for i, value := range r.Values {
-			if !validValue(value) {
+			if !validValues(value) {
 				mistake(FieldValues, i, value, "is not a label value", valueRemedy)
 			}
 		}
@@ -86,8 +89,11 @@ func check(index int, r Requirement) []error {
 	return errs
 }
 
-func validValue(value string) bool {
-	_, err := labels.NewRequirement("key", "=", []string{value})
+func validValues(values ...string) bool {
+	if len(values) == 0 {
+		return true
+	}
+	_, err := labels.NewRequirement("key", "in", values)
 	return err == nil
 }
 
