@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 )
 
@@ -98,6 +99,20 @@ func TestNullsLeaveDefaultsOut(t *testing.T) {
 	config := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")
 	if got := config.Data["config.yaml"]; strings.Contains(got, "null") || strings.Contains(got, "peers") {
 		t.Errorf("the document is\n%s", got)
+	}
+}
+
+// TestSpeakersFindEachOther: the Pods that a speaker is told to look for are the speakers' own.
+func TestSpeakersFindEachOther(t *testing.T) {
+	all := objects(t, mustRender(t, readValues(t, "testdata/good/minimal.yaml")))
+	speakers := find[*appsv1.DaemonSet](t, all, release+"-speaker").Spec.Template
+	controllers := find[*appsv1.Deployment](t, all, release+"-controller").Spec.Template
+	selector, err := labels.Parse(option(speakers.Spec.Containers[0].Args, "pods"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if selector.Empty() || !selector.Matches(labels.Set(speakers.Labels)) || selector.Matches(labels.Set(controllers.Labels)) {
+		t.Errorf("--pods=%s with speakers %v, controllers %v", selector, speakers.Labels, controllers.Labels)
 	}
 }
 
