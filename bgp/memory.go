@@ -3,6 +3,7 @@ package bgp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -113,12 +114,7 @@ func (m *Memory) Stall(address netip.Addr) (release func()) {
 func (m *Memory) Routes(address netip.Addr) []netip.Prefix {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var all []netip.Prefix
-	for p := range m.router(address).routes {
-		all = append(all, p)
-	}
-	slices.SortFunc(all, comparePrefixes)
-	return all
+	return slices.SortedFunc(maps.Keys(m.router(address).routes), comparePrefixes)
 }
 
 // Counts says how many routes the router at an address was sent or had withdrawn, and how often it was dialled.
@@ -225,6 +221,7 @@ func (s *memorySession) converse(r *router) {
 		s.tell(Event{State: OpenConfirm})
 		s.send(r)
 		s.tell(Event{State: Established, IPv4: true, IPv6: true})
+	case Silent, Away: // nothing more
 	}
 }
 

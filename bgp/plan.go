@@ -26,12 +26,8 @@ type planned struct {
 // plan decides which sessions there are to be. Peers and routes that are wrong are left out, each with an
 // error; a running peer whose new form is wrong stays as it is.
 func plan(running, peers []Peer, routes []Route) ([]planned, error) {
-	var errs []error
-	good, spoilt, err := planPeers(running, peers)
-	errs = append(errs, err)
-	named, err := planRoutes(good, spoilt, routes)
-	errs = append(errs, err)
-
+	good, spoilt, peersErr := planPeers(running, peers)
+	named, routesErr := planRoutes(good, spoilt, routes)
 	match := matchPeers(running, good)
 	all := make([]planned, len(good))
 	for i, p := range good {
@@ -39,7 +35,7 @@ func plan(running, peers []Peer, routes []Route) ([]planned, error) {
 		w.v4, w.v6 = count(w.routes)
 		all[i] = planned{running: match[i], want: w}
 	}
-	return all, errors.Join(errs...)
+	return all, errors.Join(peersErr, routesErr)
 }
 
 // planPeers returns the peers to have, and the names of those left out.

@@ -166,6 +166,7 @@ func (s *session) hear(now time.Time, e Event) {
 	case Established:
 		s.takes = [2]bool{e.IPv4, e.IPv6}
 		s.logger().Info("BGP session is up", zap.Bool("ipv4", e.IPv4), zap.Bool("ipv6", e.IPv6))
+	case Connect:
 	}
 	s.state(now, e.State, "")
 }

@@ -107,7 +107,7 @@ func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 // Close waits for all sessions, 2 s at most.
 func (s *Speaker) Close(keepRoutes bool) {
 	s.mu.Lock()
-	all := append(s.sessions, s.leaving...)
+	all := slices.Concat(s.sessions, s.leaving)
 	for _, x := range s.sessions {
 		x.close(keepRoutes)
 	}

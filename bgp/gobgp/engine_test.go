@@ -107,9 +107,9 @@ func TestOtherFamilyNeedsANextHop(t *testing.T) {
 	}
 }
 
-func TestNeighborTimers(t *testing.T) {
+func TestPeerOptions(t *testing.T) {
 	p := somePeer()
-	n := neighbor(p, netip.Addr{}, true)
+	n := apiPeer(p, netip.Addr{}, true)
 	if c := n.Timers.Config; c.HoldTime != 30 || c.KeepaliveInterval != 10 || c.ConnectRetry != 1 {
 		t.Errorf("%v", c)
 	}
@@ -117,7 +117,7 @@ func TestNeighborTimers(t *testing.T) {
 		t.Errorf("%v", n)
 	}
 	p.RestartTime = 30 * time.Second
-	n = neighbor(p, netip.MustParseAddr("127.0.0.9"), true)
+	n = apiPeer(p, netip.MustParseAddr("127.0.0.9"), true)
 	if g := n.GracefulRestart; !g.Enabled || g.RestartTime != 30 || g.DeferralTime != 10 || !g.LocalRestarting || g.NotificationEnabled {
 		t.Errorf("%v", g)
 	}

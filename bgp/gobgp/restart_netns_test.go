@@ -61,7 +61,7 @@ func TestNetnsRoutesSurviveARestart(t *testing.T) {
 				p.leave()
 			}
 			eventually(t, "FRR sees the connection gone", func() (bool, any) {
-				s := l.frr.neighbor("10.0.1.1").BgpState
+				s := l.frr.peer("10.0.1.1").BgpState
 				return s != "Established", s
 			})
 
@@ -103,7 +103,7 @@ func TestNetnsCeaseTakesRoutesAway(t *testing.T) {
 	if gone := time.Since(start); gone > 20*time.Second {
 		t.Errorf("gone after %s: that was the restart time, not the Cease", gone)
 	}
-	if reason := l.frr.neighbor("10.0.1.1").LastNotificationReason; !contains(reason, "Cease") {
+	if reason := l.frr.peer("10.0.1.1").LastNotificationReason; !contains(reason, "Cease") {
 		t.Errorf("FRR heard %q, want a Cease", reason)
 	}
 	p.leave()

@@ -117,17 +117,17 @@ func TestNetnsRoutersHearRoutes(t *testing.T) {
 	p.set(peers(), route("10.9.0.1/32"), route("10.9.0.2/32"), route("2001:db8:9::2/128"))
 	t.Logf("changed after %s", l.hears(t, []string{"10.9.0.1/32", "10.9.0.2/32"}, []string{"2001:db8:9::2/128"}))
 
-	before4, before6 := l.frr.neighbor("10.0.1.1"), l.frr.neighbor("2001:db8:1::1")
+	before4, before6 := l.frr.peer("10.0.1.1"), l.frr.peer("2001:db8:1::1")
 	for range 5 {
 		p.set(peers(), route("10.9.0.2/32"), route("10.9.0.1/32"), route("2001:db8:9::2/128"))
 	}
 	// A later change is a fence: what was sent before it has arrived.
 	p.set(peers(), route("10.9.0.2/32"), route("10.9.0.1/32"), route("2001:db8:9::2/128"), route("10.9.0.3/32"))
 	l.hears(t, []string{"10.9.0.1/32", "10.9.0.2/32", "10.9.0.3/32"}, []string{"2001:db8:9::2/128"})
-	if n := l.frr.neighbor("10.0.1.1").MessageStats.UpdatesRecv - before4.MessageStats.UpdatesRecv; n != 1 {
+	if n := l.frr.peer("10.0.1.1").MessageStats.UpdatesRecv - before4.MessageStats.UpdatesRecv; n != 1 {
 		t.Errorf("FRR got %d updates over IPv4, want the new route's only", n)
 	}
-	if n := l.frr.neighbor("2001:db8:1::1").MessageStats.UpdatesRecv - before6.MessageStats.UpdatesRecv; n != 1 {
+	if n := l.frr.peer("2001:db8:1::1").MessageStats.UpdatesRecv - before6.MessageStats.UpdatesRecv; n != 1 {
 		t.Errorf("FRR got %d updates over IPv6, want the new route's only", n)
 	}
 
@@ -173,10 +173,10 @@ func TestNetnsChangedPeerTouchesNoOther(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	if after := l.frr.neighbor("10.0.1.1"); after.ConnectionsEstablished != 1 {
+	if after := l.frr.peer("10.0.1.1"); after.ConnectionsEstablished != 1 {
 		t.Errorf("FRR's session was touched: %+v", after)
 	}
-	if after := l.frr.neighbor("2001:db8:1::1"); after.ConnectionsEstablished != 1 {
+	if after := l.frr.peer("2001:db8:1::1"); after.ConnectionsEstablished != 1 {
 		t.Errorf("FRR's session was touched: %+v", after)
 	}
 }

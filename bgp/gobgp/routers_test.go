@@ -194,7 +194,7 @@ func (f *frr) json(into any, command string) {
 type heard struct{ Path, NextHop string }
 
 // routes are those from one neighbour, of one family ("ipv4" or "ipv6").
-func (f *frr) routes(family, neighbor string) map[string]heard {
+func (f *frr) routes(family, peer string) map[string]heard {
 	f.t.Helper()
 	var table struct {
 		Routes map[string][]struct {
@@ -211,7 +211,7 @@ func (f *frr) routes(family, neighbor string) map[string]heard {
 	all := map[string]heard{}
 	for prefix, paths := range table.Routes {
 		for _, p := range paths {
-			if p.PeerID != neighbor || !p.Valid {
+			if p.PeerID != peer || !p.Valid {
 				continue
 			}
 			for _, nh := range p.Nexthops {
@@ -224,17 +224,17 @@ func (f *frr) routes(family, neighbor string) map[string]heard {
 	return all
 }
 
-// frrNeighbor is what FRR says of a neighbour.
-type frrNeighbor struct {
+// frrPeer is what FRR says of a neighbour.
+type frrPeer struct {
 	BgpState               string
 	ConnectionsEstablished int
 	MessageStats           struct{ UpdatesRecv int }
 	LastNotificationReason string
 }
 
-func (f *frr) neighbor(address string) frrNeighbor {
+func (f *frr) peer(address string) frrPeer {
 	f.t.Helper()
-	var all map[string]frrNeighbor
+	var all map[string]frrPeer
 	f.json(&all, "show bgp neighbors "+address+" json")
 	return all[address]
 }

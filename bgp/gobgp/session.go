@@ -113,7 +113,7 @@ func (s *session) Dial(peer bgp.Peer) error {
 	s.mu.Unlock()
 
 	s.speaker.log.reset()
-	err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: neighbor(peer, s.local.Source, restarting)})
+	err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: apiPeer(peer, s.local.Source, restarting)})
 	if err == nil {
 		err = s.speaker.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}},
 			func(r *api.WatchEventResponse) { s.hear(l, r.GetPeer()) })

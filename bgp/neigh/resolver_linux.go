@@ -121,7 +121,7 @@ func watch(ctx context.Context, changed func()) error {
 	news := true
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var quiet <-chan time.Time = timer.C
+	quiet := timer.C
 	for ok := true; ok; {
 		select {
 		case <-ctx.Done():

@@ -13,8 +13,8 @@ import (
 // it sends our routes (RFC 4724 section 4.1; GoBGP's own default is 360 s).
 const deferral = 10 * time.Second
 
-// neighbor is a peer as GoBGP takes it. An invalid source leaves the choice to the kernel.
-func neighbor(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
+// apiPeer is a peer as GoBGP takes it. An invalid source leaves the choice to the kernel.
+func apiPeer(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
 	n := &api.Peer{
 		Conf: &api.PeerConf{NeighborAddress: p.Address.String(), PeerAsn: p.PeerASN, LocalAsn: p.MyASN},
 		Timers: &api.Timers{Config: &api.TimersConfig{
