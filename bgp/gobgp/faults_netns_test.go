@@ -120,8 +120,8 @@ func TestNetnsNextHopComesAndGoes(t *testing.T) {
 	}
 
 	// A peer that there is no route to is tried until there is one.
-	far := append(peers()[:1], bgp.Peer{Name: "far", Address: netip.MustParseAddr("172.31.0.1"), PeerASN: 1, MyASN: 64512})
-	p.set(far, route("10.9.0.1/32"))
+	one = append(one, bgp.Peer{Name: "far", Address: netip.MustParseAddr("172.31.0.1"), PeerASN: 1, MyASN: 64512})
+	p.set(one, route("10.9.0.1/32"))
 	p.down("far", "network is unreachable")
 	nstest.Run(t, "ip", "-n", l.node, "route", "add", "172.31.0.0/24", "via", "10.0.1.2")
 	eventually(t, "far is dialled", func() (bool, any) { s := p.status("far"); return s.State == bgp.Connect, s })
