@@ -57,7 +57,7 @@ func (c Config) Equal(other Config) bool { return reflect.DeepEqual(c, other) }
 
 // AllocatorPools returns the pools as the allocator takes them, in the order of the document.
 func (c Config) AllocatorPools() []ipam.Pool {
-	var pools []ipam.Pool
+	pools := make([]ipam.Pool, 0, len(c.Pools))
 	for _, p := range c.Pools {
 		pools = append(pools, ipam.Pool{Name: p.Name, Ranges: p.Ranges, Manual: !p.AutoAssign})
 	}

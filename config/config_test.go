@@ -89,7 +89,7 @@ func TestParse(t *testing.T) {
 
 func ranges(t *testing.T, texts ...string) []ipam.Range {
 	t.Helper()
-	var all []ipam.Range
+	all := make([]ipam.Range, 0, len(texts))
 	for _, s := range texts {
 		r, err := ipam.ParseRange(s)
 		if err != nil {
@@ -222,7 +222,7 @@ func TestAccepted(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	c, warnings := parse(t, "address_pools:\n- name: a\n  protocol: layer2\n  addresses: [10.0.0.9/24, 'fd00::9/64', 10.0.1.0/24]")
-	var got []string
+	got := make([]string, 0, len(warnings))
 	for _, w := range warnings {
 		got = append(got, w.String())
 	}

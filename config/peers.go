@@ -33,8 +33,11 @@ func (r *reader) needPeers(root fields, pools []Pool) {
 
 // peers reads peers.
 func (r *reader) peers(v value) []Peer {
-	var peers []Peer
 	elements := r.list(v)
+	if len(elements) == 0 {
+		return nil
+	}
+	peers := make([]Peer, 0, len(elements))
 	for _, element := range elements {
 		p, address := r.peer(element)
 		for i, earlier := range peers {

@@ -26,10 +26,14 @@ type placed struct {
 
 // pools reads address_pools.
 func (r *reader) pools(v value) []Pool {
-	var pools []Pool
+	elements := r.list(v)
+	if len(elements) == 0 {
+		return nil
+	}
+	pools := make([]Pool, 0, len(elements))
 	var ranges []placed
 	names := map[string]value{}
-	for _, element := range r.list(v) {
+	for _, element := range elements {
 		p, placed := r.pool(element, names)
 		pools = append(pools, p)
 		ranges = append(ranges, placed...)

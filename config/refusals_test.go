@@ -51,7 +51,7 @@ var refusals = []struct{ name, document, want string }{
 	// Keys.
 	{"misspelt key", onePool + "peer: []", "peer (line 2) is not a key of the document; did you mean peers?"},
 	{"misspelt key without a value", onePool + "tolerration:", "tolerration (line 2) is not a key of the document; did you mean tolerations?"},
-	{"misspelt required key", "addres_pools: []", "addres_pools (line 1) is not a key of the document; did you mean address_pools?"},
+	{"misspelt required key", "adddress_pools: []", "adddress_pools (line 1) is not a key of the document; did you mean address_pools?"},
 	{"another spelling at the top", strings.Replace(onePool, "address_pools", "address-pools", 1), "address-pools (line 1) is not a key of the document; did you mean address_pools?"},
 	{"misspelt key of a pool", poolDocument("{name: a, protocol: layer2, adresses: [10.0.0.1]}"), "address_pools[0].adresses (line 2) is not a key of an address pool; did you mean addresses?"},
 	{"misspelt key of a peer", peersDocument("{peer_addr: 10.0.0.1, peer_asn: 1, my_asn: 1}"), "peers[0].peer_addr (line 3) is not a key of a peer; did you mean peer_address?"},

@@ -27,9 +27,7 @@ func (a *Allocator) Adopt(holdings []Holding) []Change {
 		r := a.record(h.Owner)
 		e := a.touch(r)
 		w, err := newWish(h.Request)
-		gave, lost := a.renew(r, w, err)
-		freed = append(freed, gave...)
-		a.tx[e].lost = lost
+		freed = append(freed, a.renew(r, w, err)...)
 		if !known {
 			a.claim(r, h.Addrs, &a.tx[e])
 		}
@@ -93,7 +91,7 @@ func (a *Allocator) settle(records []*record) (freed []netip.Addr) {
 
 // SetPools replaces the pools. An address that is still in some pool stays with its owner, whatever the pool is called
 // now and whether it is Manual; an owner that loses one gets another in the same call if possible, and waiting owners
-// are served. With an error, which lists every mistake as New does, nothing changes.
+// are served. The changes are in the order of (Since, Created, Owner). With an error, which lists every mistake as New does, nothing changes.
 func (a *Allocator) SetPools(pools []Pool) ([]Change, error) {
 	s, err := newSpace(pools)
 	if err != nil {
@@ -124,9 +122,6 @@ func (a *Allocator) SetPools(pools []Pool) ([]Change, error) {
 		records = append(records, r)
 	}
 	a.settle(records)
-	changes := a.finish()
-	slices.SortFunc(changes, func(x, y Change) int {
-		return compareTurns(a.owners[x.Owner], a.owners[y.Owner])
-	})
-	return changes, nil
+	slices.SortFunc(a.tx, func(x, y entry) int { return compareTurns(x.record, y.record) })
+	return a.finish(), nil
 }

@@ -68,7 +68,7 @@ func TestAdopt(t *testing.T) {
 func TestAdoptInAnyOrder(t *testing.T) {
 	for seed := range 100 {
 		rnd := rand.New(rand.NewPCG(uint64(seed), 3))
-		var holdings []Holding
+		holdings := make([]Holding, 0, 20)
 		for i := range 20 {
 			h := holding(Owner(fmt.Sprint("o", i)), int64(rnd.IntN(3)), Families(1+rnd.IntN(5)))
 			for _, base := range []string{"10.0.0.0", "fd00::"} {
@@ -83,7 +83,7 @@ func TestAdoptInAnyOrder(t *testing.T) {
 			rnd.Shuffle(len(holdings), func(i, j int) { holdings[i], holdings[j] = holdings[j], holdings[i] })
 			a := allocator(t, "a: 10.0.0.0/30 fd00::/127", "b: 10.0.0.6/31 fd00::8/125")
 			changes := a.Adopt(holdings)
-			var all []string
+			all := make([]string, 0, 20)
 			for i := range 20 {
 				all = append(all, shown(a, Owner(fmt.Sprint("o", i))))
 			}

@@ -50,13 +50,10 @@ func (a *Allocator) Assign(request Request) []Change {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := a.record(request.Owner)
-	e := a.touch(r)
-	freed, lost := a.renew(r, w, err)
-	a.tx[e].lost = lost
+	a.touch(r)
+	freed := a.renew(r, w, err)
 	if a.pending(r) {
-		if gave := a.fillKept(r); gave != nil {
-			freed = append(freed, gave...)
-		}
+		freed = append(freed, a.fillKept(r)...)
 		a.fill(r)
 		a.fillSecond(r)
 	}

@@ -14,7 +14,7 @@ import (
 // pools makes pools from "name: range range"; a name that ends in "!" is Manual.
 func pools(t testing.TB, lines ...string) []Pool {
 	t.Helper()
-	var all []Pool
+	all := make([]Pool, 0, len(lines))
 	for _, line := range lines {
 		name, ranges, _ := strings.Cut(line, ":")
 		p := Pool{Name: strings.TrimSuffix(name, "!"), Manual: strings.HasSuffix(name, "!")}
@@ -40,7 +40,7 @@ func allocator(t testing.TB, lines ...string) *Allocator {
 }
 
 func addrs(s ...string) []netip.Addr {
-	var all []netip.Addr
+	all := make([]netip.Addr, 0, len(s))
 	for _, s := range s {
 		all = append(all, netip.MustParseAddr(s))
 	}
@@ -327,7 +327,7 @@ func TestUsage(t *testing.T) {
 	a := allocator(t, "a: fd00::/64 10.0.0.0/8", "b: ::1-::f:0:0:0:0")
 	a.Assign(Request{Owner: "x", Families: RequireDual})
 	a.Assign(Request{Owner: "y", Families: SingleIPv4})
-	var lines []string
+	lines := make([]string, 0, 3)
 	for _, u := range a.Usage() {
 		lines = append(lines, fmt.Sprint(u.Pool, " ", u.Family, " ", u.Size, " ", u.InUse, " ", u.Free()))
 	}

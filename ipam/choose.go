@@ -165,7 +165,7 @@ func withFamilies(families Families, pools []*pool) []string {
 }
 
 func poolNames(pools []*pool) []string {
-	var names []string
+	names := make([]string, 0, len(pools))
 	for _, p := range pools {
 		names = append(names, p.name)
 	}

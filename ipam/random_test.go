@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,13 +11,11 @@ import (
 	"time"
 )
 
+var seeds = flag.Int("seeds", 100, "random histories that the allocator and its twin are compared over")
+
 // The Allocator and its twin answer alike, whatever is asked, and keep what they promise.
 func TestAgreesWithTwin(t *testing.T) {
-	seeds := 300
-	if testing.Short() {
-		seeds = 50
-	}
-	for seed := range seeds {
+	for seed := range *seeds {
 		w := &world{T: t, rnd: rand.New(rand.NewPCG(uint64(seed), 1)), seed: seed}
 		pools := w.pools()
 		a, err := New(pools)
@@ -199,7 +198,7 @@ func (w *world) keptInPools(before map[Owner]Assignment) {
 
 // takeOver replaces both allocators by ones that adopt: nothing may change.
 func (w *world) takeOver() {
-	var holdings []Holding
+	holdings := make([]Holding, 0, len(w.twin.owners))
 	before := w.twin.snapshot()
 	for owner, o := range w.twin.owners {
 		h := Holding{Request: o.req, Addrs: before[owner].Addrs()}

@@ -3,16 +3,14 @@ package ipam
 import "net/netip"
 
 // renew replaces the request of an owner and takes from it what it does not ask for any more.
-func (a *Allocator) renew(r *record, w wish, invalid error) (freed []netip.Addr, lost error) {
+func (a *Allocator) renew(r *record, w wish, invalid error) (freed []netip.Addr) {
 	before := r.wish
-	if before.created != w.created || before.since != w.since {
+	if !before.created.Equal(w.created) || !before.since.Equal(w.since) || invalid != nil {
 		a.queue.leave(r) // its turn changes
 	}
-	r.invalid = invalid
-	if invalid != nil {
+	if r.invalid = invalid; r.invalid != nil {
 		r.wish.created, r.wish.since = w.created, w.since
-		a.queue.leave(r)
-		return nil, nil
+		return nil
 	}
 	r.wish = w
 	moved := w.pool != "" && w.pool != before.pool && w.pool != r.have.Pool
@@ -21,10 +19,10 @@ func (a *Allocator) renew(r *record, w wish, invalid error) (freed []netip.Addr,
 		if addr.IsValid() && (moved || !w.families.want(f) || pin.IsValid() && pin != addr) {
 			a.drop(r, f)
 			freed = append(freed, addr)
-			lost = &RequestChangedError{addr}
+			a.tx[a.touch(r)].lost = &RequestChangedError{addr}
 		}
 	}
-	return freed, lost
+	return freed
 }
 
 // pending reports whether an owner is to be given something; who is not leaves the queue.
