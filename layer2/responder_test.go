@@ -91,6 +91,19 @@ func TestAnswersClaimedAddressesOnly(t *testing.T) {
 	})
 }
 
+// What the transport delivers beyond what it has to is not answered.
+func TestAnswersNothingElse(t *testing.T) {
+	onLAN(t, func(t *testing.T, l *lan) {
+		l.node.Loose = true
+		l.set(t, vip4, vip6)
+		l.answered(t, l.eth0.MAC, vip4, vip6)
+		l.silent(t, vip4.Next())
+		l.set(t, vip6)
+		l.silent(t, vip4)
+		l.answered(t, l.eth0.MAC, vip6)
+	})
+}
+
 func TestWithdrawalIsSilent(t *testing.T) {
 	onLAN(t, func(t *testing.T, l *lan) {
 		l.set(t, vip4, vip6)

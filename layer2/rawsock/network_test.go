@@ -39,6 +39,10 @@ func testNetwork(t *testing.T, n network) {
 			if !n.eventually(func() bool { got, _ = n.resolve(a); return got == n.mac() }) {
 				t.Errorf("%v is at %v, want %v", a, got, n.mac())
 			}
+			// An announcement can serve for the answer above, but not for this one.
+			if !n.eventually(func() bool { return n.confirm(a) }) {
+				t.Errorf("%v did not answer a question to it alone", a)
+			}
 		}
 	}
 	learnt := func(t *testing.T) {
@@ -68,16 +72,13 @@ func testNetwork(t *testing.T, n network) {
 
 	t.Log("answers")
 	answers(t)
-	for _, a := range both {
-		if !n.confirm(a) {
-			t.Errorf("%v did not answer a question to it alone", a)
-		}
-	}
 	silent(t, vip4.Next(), vip6.Next())
 
 	t.Log("the interface flaps")
-	n.flap()
-	answers(t)
+	for range 3 { // the later ones follow so closely that they may not be seen as such
+		n.flap()
+		answers(t)
+	}
 
 	t.Log("its MAC address changes")
 	n.setMAC(layer2.MAC{2, 0, 0, 0, 0x77, 0x77})

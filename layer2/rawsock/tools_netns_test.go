@@ -59,12 +59,12 @@ func TestNetnsTools(t *testing.T) {
 
 // recorder keeps the frames that reach the client's interface.
 type recorder struct {
+	conn   *packet.Conn
 	mu     sync.Mutex
 	frames [][]byte
 }
 
 func (w *wire) record() *recorder {
-	r := &recorder{}
 	var conn *packet.Conn
 	nstest.Do(w.t, w.client, func() {
 		ifi, err := net.InterfaceByName("eth0")
@@ -76,6 +76,7 @@ func (w *wire) record() *recorder {
 		}
 	})
 	w.t.Cleanup(func() { _ = conn.Close() })
+	r := &recorder{conn: conn}
 	go func() {
 		b := make([]byte, 2048)
 		for {
@@ -118,6 +119,44 @@ func (r *recorder) reset() {
 	r.frames = nil
 }
 
+// A frame of a VLAN that the node is not in reaches the socket all the same, without its tag.
+func TestNetnsForeignVLAN(t *testing.T) {
+	onWire(t, func(t *testing.T, w *wire) {
+		w.claim(t, vip4)
+		r := w.record()
+		ask := func(tag ...byte) {
+			source := r.conn.LocalAddr().(*packet.Addr).HardwareAddr
+			f := append(bytes.Clone(layer2.Broadcast[:]), source...)
+			f = append(f, tag...)
+			f = append(f, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1)
+			f = append(append(f, source...), 10, 0, 0, 9)
+			f = append(append(f, make([]byte, 6)...), vip4.AsSlice()...)
+			to := &packet.Addr{HardwareAddr: layer2.Broadcast[:]}
+			if _, err := r.conn.WriteTo(append(f, make([]byte, 18)...), to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		answers := func() (n int) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			for _, f := range r.frames {
+				if len(f) >= 42 && f[0]&1 == 0 && f[12] == 8 && f[13] == 6 && f[21] == 2 {
+					n++
+				}
+			}
+			return n
+		}
+		for range 5 {
+			ask(0x81, 0, 0, 5)
+		}
+		ask(0x81, 0, 0, 0) // no VLAN, only a priority
+		ask()
+		if !poll(func() bool { return answers() >= 2 }) || answers() != 2 {
+			t.Errorf("%d answers, want 2", answers())
+		}
+	})
+}
+
 // An address is announced in rounds when it is taken and when the carrier comes back; not by a Set that changes
 // nothing, nor when it is withdrawn.
 func TestNetnsAnnouncements(t *testing.T) {
@@ -147,7 +186,7 @@ func TestNetnsAnnouncements(t *testing.T) {
 			t.Error("taken again, but not announced")
 		}
 		w.ip("-n " + w.middle + " link set node down")
-		if !poll(func() bool { return !w.eth0().Carrier }) {
+		if !poll(func() bool { return !w.link("eth0").Carrier }) {
 			t.Error("the loss of carrier was not seen")
 		}
 		r.reset()
@@ -177,7 +216,7 @@ func TestNetnsInterfaceComesAndGoes(t *testing.T) {
 			w.ip("addr add " + nodeAddr6 + " dev eth0 nodad")
 			w.ip("link set eth0 up")
 			for _, a := range both {
-				if !poll(func() bool { mac, _ := w.resolve(a); return mac == w.mac() }) {
+				if !poll(func() bool { mac, _ := w.resolve(a); return mac == w.mac() && w.confirm(a) }) {
 					t.Fatalf("%v is not answered on the new interface", a)
 				}
 			}
@@ -216,6 +255,10 @@ func TestNetnsJoinsGroups(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// An answer is an answer only when it can be no announcement.
+		if !poll(func() bool { return w.link("mv0").Gratuitous == 6 }) {
+			t.Fatal("the first rounds of announcements did not end")
+		}
 		if mac, _ := w.resolve(vip6); mac != layer2.MAC(mv0.HardwareAddr) {
 			t.Errorf("%v is at %v, want %v", vip6, mac, mv0.HardwareAddr)
 		}
@@ -241,11 +284,11 @@ func TestNetnsManyAddresses(t *testing.T) {
 			w.claim(t, addrs[:n]...)
 			t.Logf("%d addresses claimed in %v", n, time.Since(start).Round(time.Millisecond))
 			for _, a := range []netip.Addr{addrs[0], addrs[1], addrs[n-2], addrs[n-1]} {
-				if !poll(func() bool { mac, _ := w.resolve(a); return mac == w.mac() }) {
+				if !poll(func() bool { mac, _ := w.resolve(a); return mac == w.mac() && w.confirm(a) }) {
 					t.Errorf("of %d addresses %v does not answer", n, a)
 				}
 			}
-			if s := w.eth0(); s.Problem != "" || s.Addresses != n {
+			if s := w.link("eth0"); s.Problem != "" || s.Addresses != n {
 				t.Errorf("status %+v", s)
 			}
 		}

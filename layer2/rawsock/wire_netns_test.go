@@ -42,7 +42,9 @@ func onWire(t *testing.T, body func(t *testing.T, w *wire)) {
 		body(t, w)
 		return
 	}
-	client, middle, node := nstest.New(t, "l2c"), nstest.New(t, "l2m"), nstest.New(t, "l2n")
+	t.Parallel()
+	name := strings.TrimPrefix(t.Name(), "TestNetns")
+	client, middle, node := nstest.New(t, name+"-client"), nstest.New(t, name+"-middle"), nstest.New(t, name+"-node")
 	build(t, node, client, middle)
 	self := []string{os.Args[0], "-test.run=^" + t.Name() + "$", "-test.v", "-test.timeout=120s"}
 	cmd := exec.Command("ip", append([]string{"netns", "exec", node}, self...)...)
@@ -93,10 +95,10 @@ func (w *wire) open() {
 	})
 }
 
-// eth0 is the status of the node's interface.
-func (w *wire) eth0() layer2.LinkStatus {
+// link is the status of one of the node's interfaces.
+func (w *wire) link(name string) layer2.LinkStatus {
 	for _, l := range w.responder.Status().Links {
-		if l.Name == "eth0" {
+		if l.Name == name {
 			return l
 		}
 	}
