@@ -91,7 +91,8 @@ func (a *Allocator) settle(records []*record) (freed []netip.Addr) {
 
 // SetPools replaces the pools. An address that is still in some pool stays with its owner, whatever the pool is called
 // now and whether it is Manual; an owner that loses one gets another in the same call if possible, and waiting owners
-// are served. The changes are in the order of (Since, Created, Owner). With an error, which lists every mistake as New does, nothing changes.
+// are served. The changes are in the order of (Since, Created, Owner). With an error, which lists every mistake as New
+// does, nothing changes.
 func (a *Allocator) SetPools(pools []Pool) ([]Change, error) {
 	s, err := newSpace(pools)
 	if err != nil {
