@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long `eventually` and `capture` try. It decides nothing but when a broken story gives up.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // command is a word of the stories: what it prints, or why it failed.
 type command func(ctx context.Context, args []string) (string, error)
@@ -147,11 +147,11 @@ func answers(ctx context.Context, c *lab.Cluster, address string) (string, error
 
 func ownerOf(ctx context.Context, c *lab.Cluster, mac string) (string, error) {
 	for _, h := range lab.Nodes() {
-		link, err := c.Exec(ctx, h.Name, "cat", "/sys/class/net/eth0/address")
+		link, err := c.Exec(ctx, h.Name, "ip", "-oneline", "link", "show", "eth0")
 		if err != nil {
 			return "", err
 		}
-		if strings.EqualFold(strings.TrimSpace(link), mac) {
+		if strings.Contains(link, "link/ether "+strings.ToLower(mac)) {
 			return h.Name, nil
 		}
 	}

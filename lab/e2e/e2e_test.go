@@ -125,8 +125,7 @@ func tidy(t *testing.T, c *lab.Cluster) {
 	if t.Failed() {
 		explain(ctx, t, c)
 	}
-	_, err := c.Kubectl(ctx, "delete", "service,deployment,configmap", "--namespace", "default", "--all", "--wait=true",
-		"--field-selector", "metadata.name!=kubernetes,metadata.name!=kube-root-ca.crt")
+	_, err := c.Kubectl(ctx, "delete", "service,deployment", "--selector", "!component", "--wait=true") // not Service kubernetes
 	if err := errors.Join(err, addon.Uninstall(ctx, c)); err != nil {
 		t.Errorf("tidying up: %v", err)
 	}
