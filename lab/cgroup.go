@@ -32,7 +32,7 @@ func hierarchies() ([]hierarchy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing control group hierarchies: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var all []hierarchy
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		if fields := strings.Fields(lines.Text()); len(fields) > 2 && strings.HasPrefix(fields[2], "cgroup") {
@@ -153,8 +153,11 @@ func cgroupTree(top string) (groups []string, pids []int, err error) {
 		}
 		groups = append(groups, path)
 		data, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
 			return nil // gone since
+		}
+		if err != nil {
+			return err
 		}
 		for _, field := range strings.Fields(string(data)) {
 			if pid, err := strconv.Atoi(field); err == nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kontena/network-lb/lab/namespace"
@@ -41,7 +42,7 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("health: %s", resp.Status)
 		}
@@ -109,6 +110,18 @@ func (c *Cluster) startControllers() error {
 		"kubeconfig":   kubeconfigFile(c.state, scheduler),
 		"bind-address": "127.0.0.1",
 		"leader-elect": "false",
+	})
+}
+
+// waitServiceAccount waits until Pods can be created: each needs its namespace's ServiceAccount.
+func (c *Cluster) waitServiceAccount(ctx context.Context) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	return c.until(ctx, "kube-controller-manager", time.Minute, func(ctx context.Context) error {
+		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+		return err
 	})
 }
 

@@ -23,8 +23,11 @@ const (
 type account struct{ name, group string }
 
 func accounts() []account {
-	all := []account{{admin, "system:masters"}, {name: controllerManager}, {name: scheduler}, {name: kubeProxy}}
-	for _, node := range Nodes() {
+	nodes := Nodes()
+	all := make([]account, 0, 4+len(nodes))
+	all = append(all, account{admin, "system:masters"},
+		account{name: controllerManager}, account{name: scheduler}, account{name: kubeProxy})
+	for _, node := range nodes {
 		all = append(all, account{"system:node:" + node.Name, "system:nodes"})
 	}
 	return all

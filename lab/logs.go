@@ -19,7 +19,7 @@ func saveLogs(state, dir string) error {
 	for _, router := range Routers() {
 		sources[filepath.Join(dir, router.Name)] = routerDir(state, router.Name)
 	}
-	var errs []error
+	errs := make([]error, 0, len(sources))
 	for to, from := range sources {
 		errs = append(errs, copyLogs(from, to))
 	}
@@ -54,7 +54,7 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	out, err := os.Create(to)
 	if err != nil {
 		return err

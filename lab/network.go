@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -47,25 +48,35 @@ func makeNetwork() error {
 	return nil
 }
 
-// inNet opens a netlink handle inside a host's or switch's namespace.
-func inNet(name string) (*netlink.Handle, netns.NsHandle, error) {
+// inside is a netlink socket in a host's or switch's namespace.
+type inside struct {
+	*netlink.Handle
+	ns netns.NsHandle
+}
+
+func open(name string) (inside, error) {
 	ns, err := netns.GetFromName(Prefix + name)
 	if err != nil {
-		return nil, ns, err
+		return inside{}, err
 	}
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {
-		ns.Close()
+		return inside{}, errors.Join(err, ns.Close())
 	}
-	return h, ns, err
+	return inside{h, ns}, nil
+}
+
+// Close ends it.
+func (i inside) Close() {
+	i.Handle.Close()
+	_ = i.ns.Close() // only looked at
 }
 
 func makeSwitch(name string) error {
-	nl, ns, err := inNet(name)
+	nl, err := open(name)
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
 	defer nl.Close()
 	// A switch that learns multicast groups would have to be taught NDP's first: flood instead.
 	snooping := false
@@ -81,11 +92,10 @@ func (h Host) connect() error {
 	if err := h.setSysctls(); err != nil {
 		return err
 	}
-	nl, ns, err := inNet(h.Name)
+	nl, err := open(h.Name)
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
 	defer nl.Close()
 	lo, err := nl.LinkByName("lo")
 	if err != nil {
@@ -95,12 +105,12 @@ func (h Host) connect() error {
 		return err
 	}
 	if h.LAN {
-		if err := h.plug(nl, ns, LAN, lanInterface, h.LANAddrs()); err != nil {
+		if err := h.plug(nl, LAN, lanInterface, h.LANAddrs()); err != nil {
 			return err
 		}
 	}
 	if h.WAN {
-		return h.plug(nl, ns, WAN, h.wanInterface(), h.WANAddrs())
+		return h.plug(nl, WAN, h.wanInterface(), h.WANAddrs())
 	}
 	return nil
 }
@@ -114,12 +124,11 @@ func (h Host) wanInterface() string {
 }
 
 // plug lays a cable: one end is the host's interface, the other a port of the switch that has the host's name.
-func (h Host) plug(nl *netlink.Handle, ns netns.NsHandle, network, name string, addrs [2]netip.Addr) error {
-	sw, swNS, err := inNet(network)
+func (h Host) plug(nl inside, network, name string, addrs [2]netip.Addr) error {
+	sw, err := open(network)
 	if err != nil {
 		return err
 	}
-	defer swNS.Close()
 	defer sw.Close()
 	br, err := sw.LinkByName(bridge)
 	if err != nil {
@@ -127,7 +136,7 @@ func (h Host) plug(nl *netlink.Handle, ns netns.NsHandle, network, name string, 
 	}
 	port := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: h.Name, MasterIndex: br.Attrs().Index},
-		PeerName:  name, PeerNamespace: netlink.NsFd(ns),
+		PeerName:  name, PeerNamespace: netlink.NsFd(nl.ns),
 	}
 	if err := sw.LinkAdd(port); err != nil {
 		return fmt.Errorf("adding port %s: %w", h.Name, err)

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -77,7 +78,7 @@ func (c *Cluster) startContainerd(ctx context.Context, node Host) error {
 
 // makeNodeFiles writes the node's configuration and makes the mount namespace that shows it.
 func (c *Cluster) makeNodeFiles(node Host) error {
-	var binds []namespace.Bind
+	binds := make([]namespace.Bind, 0, len(nodeFolders))
 	for _, folder := range nodeFolders {
 		binds = append(binds, namespace.Bind{Source: nodeFile(c.state, node.Name, folder), Target: folder})
 	}
@@ -179,9 +180,5 @@ func writeTemplate(path, content string, data any) error {
 	if err != nil {
 		return err
 	}
-	if err := t.Execute(f, data); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	return errors.Join(t.Execute(f, data), f.Close())
 }

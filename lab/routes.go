@@ -59,11 +59,10 @@ func (h Host) defaultRoutes() []route {
 
 // addRoutes installs the static routes. All of them leave by the host's first interface.
 func (h Host) addRoutes() error {
-	nl, ns, err := inNet(h.Name)
+	nl, err := open(h.Name)
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
 	defer nl.Close()
 	link, err := nl.LinkByName(lanInterface)
 	if err != nil {

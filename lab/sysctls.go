@@ -44,8 +44,11 @@ func restoreSysctls(state string) error {
 		return err
 	}
 	var values map[string]string
-	if err := json.Unmarshal(data, &values); err != nil {
+	if len(data) == 0 {
 		return nil // crashed while writing, before any kubelet ran
+	}
+	if err := json.Unmarshal(data, &values); err != nil {
+		return fmt.Errorf("reading what the machine's settings were: %w", err)
 	}
 	var errs []error
 	for name, value := range values {

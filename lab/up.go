@@ -146,5 +146,6 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 			return c.waitNode(ctx, node)
 		})
 	}
+	group.Go(func() error { return c.waitServiceAccount(ctx) })
 	return group.Wait()
 }

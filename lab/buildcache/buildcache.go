@@ -98,7 +98,7 @@ func (t Target) build(ctx context.Context, home string, log Log) error {
 	if err != nil {
 		return fmt.Errorf("building %s: %w", t.Title, err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }() // what stays is removed by the next build
 
 	began := time.Now()
 	log("building %s (%s the first time, cached in %s)", t.Title, t.Effort, home)

@@ -19,13 +19,14 @@ func Lock(ctx context.Context, path string, waiting func()) (unlock func(), err 
 	}
 	retry := time.NewTicker(200 * time.Millisecond)
 	defer retry.Stop()
+	unlock = func() { _ = f.Close() } // the lock ends with the file, whatever closing says
 	for first := true; ; first = false {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return unlock, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
+			unlock()
 			return nil, fmt.Errorf("locking %s: %w", path, err)
 		}
 		if first {
@@ -34,7 +35,7 @@ func Lock(ctx context.Context, path string, waiting func()) (unlock func(), err 
 		select {
 		case <-retry.C:
 		case <-ctx.Done():
-			f.Close()
+			unlock()
 			return nil, fmt.Errorf("waiting for %s: %w", path, ctx.Err())
 		}
 	}

@@ -60,7 +60,7 @@ func setns(path string, kind int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	return unix.Setns(fd, kind)
 }
 

@@ -51,7 +51,7 @@ func (g Group) Start(c Command) error {
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", c.Name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the process has its own
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Dir = "/"
@@ -63,7 +63,7 @@ func (g Group) Start(c Command) error {
 	if err := g.record(c.Name, cmd); err != nil {
 		return errors.Join(fmt.Errorf("recording %s: %w", c.Name, err), cmd.Process.Kill(), cmd.Wait())
 	}
-	go cmd.Wait() // reaps it, while this program lives; its end shows in Running
+	go func() { _ = cmd.Wait() }() // reaps it, while this program lives; its end shows in Running
 	return nil
 }
 

@@ -31,21 +31,31 @@ const usage = `usage: lab COMMAND
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	err := run(ctx, os.Args[1:])
+	stop()
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	switch {
+	case err == nil:
+	case errors.As(err, &exit) && len(os.Args) > 1 && passes(os.Args[1]):
 		os.Exit(exit.ExitCode()) // the command has said why
-	}
-	if err != nil {
+	case errors.Is(err, errMisused):
+		fmt.Fprintf(os.Stderr, usage, strings.Join(lab.HostNames(), " "))
+		os.Exit(2)
+	default:
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		os.Exit(1)
 	}
 }
 
+// errMisused asks for the list of commands.
+var errMisused = errors.New("no such command")
+
+// passes reports whether a command shows another program's output and exit code as they are.
+func passes(command string) bool { return command == "kubectl" || command == "exec" }
+
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return misused()
+		return errMisused
 	}
 	options := lab.Options{Log: logger(time.Now())}
 	switch command, rest := args[0], args[1:]; command {
@@ -64,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		return inside(ctx, c, command, rest)
 	}
-	return misused()
+	return errMisused
 }
 
 // inside runs what needs a lab that is up.
@@ -85,11 +95,7 @@ func inside(ctx context.Context, c *lab.Cluster, command string, args []string) 
 	case command == "logs" && len(args) == 1:
 		return c.SaveLogs(args[0])
 	}
-	return misused()
-}
-
-func misused() error {
-	return fmt.Errorf("no such command\n"+usage, strings.Join(lab.HostNames(), " "))
+	return errMisused
 }
 
 // attached runs a command on the terminal. Ctrl-C reaches it from there: what it means is up to the command.

@@ -22,7 +22,7 @@ func kubernetes(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	w.WriteHeader(answer.StatusCode)
 	_, _ = io.Copy(w, answer.Body) // the client has gone: nobody to tell
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -33,9 +32,12 @@ func main() {
 	})
 	server := &http.Server{Addr: ":8080", Handler: mux}
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, func() { server.Close() })
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-end
+		_ = server.Close() // its listener is closed either way, and that ends the program
+	}()
 	log.Printf("pod %s on node %q listens on %s", pod, node, server.Addr)
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatalf("serving: %v", err)

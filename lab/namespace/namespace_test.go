@@ -15,6 +15,9 @@ import (
 
 func require(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("makes namespaces: not with -short")
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to make namespaces")
 	}
@@ -35,7 +38,7 @@ func addNet(t *testing.T) string {
 	return name
 }
 
-func TestNetnsDo(t *testing.T) {
+func TestLabNamespaceDo(t *testing.T) {
 	name := addNet(t)
 	outside, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
@@ -61,7 +64,7 @@ func TestNetnsDo(t *testing.T) {
 	}
 }
 
-func TestNetnsDial(t *testing.T) {
+func TestLabNamespaceDial(t *testing.T) {
 	host := Host{Net: addNet(t)}
 	if out, err := exec.Command("ip", "-n", host.Net, "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -74,33 +77,34 @@ func TestNetnsDial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	conn, err := host.DialContext(t.Context(), "tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatalf("from inside: %v", err)
 	}
-	conn.Close()
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
 	if conn, err := net.Dial("tcp", listener.Addr().String()); err == nil {
-		conn.Close()
+		_ = conn.Close()
 		t.Error("from outside: connected, want the namespace to be closed")
 	}
 }
 
-func TestNetnsPids(t *testing.T) {
+func TestLabNamespacePids(t *testing.T) {
 	host := Host{Net: addNet(t)}
 	cmd := exec.CommandContext(t.Context(), "sleep", "600")
 	if err := host.Do(cmd.Start); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
+	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
 	pids, err := Pids([]string{host.Net, "nlbt-none"})
 	if err != nil || !slices.Equal(pids, []int{cmd.Process.Pid}) {
 		t.Errorf("Pids = %v, %v, want %d", pids, err, cmd.Process.Pid)
 	}
 }
 
-func TestNetnsListAndDelete(t *testing.T) {
+func TestLabNamespaceListAndDelete(t *testing.T) {
 	name := addNet(t)
 	if names, err := ListNet(name); err != nil || !slices.Equal(names, []string{name}) {
 		t.Errorf("ListNet = %v, %v, want %s", names, err, name)
@@ -116,7 +120,7 @@ func TestNetnsListAndDelete(t *testing.T) {
 }
 
 // A crash between making the file and mounting the namespace on it leaves a plain file.
-func TestNetnsDeleteHalfMade(t *testing.T) {
+func TestLabNamespaceDeleteHalfMade(t *testing.T) {
 	name := addNet(t)
 	half := name + "-half"
 	if err := os.WriteFile(filepath.Join(netDir, half), nil, 0o600); err != nil {
@@ -127,7 +131,7 @@ func TestNetnsDeleteHalfMade(t *testing.T) {
 	}
 }
 
-func TestNetnsMount(t *testing.T) {
+func TestLabNamespaceMount(t *testing.T) {
 	require(t)
 	dir := t.TempDir()
 	if err := unix.Mount("test", dir, "tmpfs", 0, ""); err != nil {

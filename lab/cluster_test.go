@@ -15,6 +15,9 @@ import (
 // running returns a lab for the test: the one that is up, or one that goes down with the test.
 func running(t *testing.T) *Cluster {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("brings a cluster up: not with -short")
+	}
 	if err := checkMachine(); err != nil {
 		t.Skip(err)
 	}
@@ -44,7 +47,7 @@ func must(t *testing.T) func(string, error) string {
 	}
 }
 
-func TestNetnsCluster(t *testing.T) {
+func TestLab(t *testing.T) {
 	c := running(t)
 	must(t)(c.Kubectl(t.Context(), "apply", "-f", "testdata/web.yaml"))
 	t.Cleanup(func() {
