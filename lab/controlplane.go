@@ -100,6 +100,8 @@ func (c *Cluster) startControllers() error {
 		"root-ca-file":                     c.pki.file("ca.crt"),
 		"service-account-private-key-file": c.pki.file("serviceaccount.key"),
 		"use-service-account-credentials":  "true",
+		"kube-api-qps":                     "200", // it makes an account for each controller first
+		"kube-api-burst":                   "400",
 		"node-monitor-period":              "2s",
 		"node-monitor-grace-period":        "16s",
 	})
