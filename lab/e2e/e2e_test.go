@@ -119,7 +119,7 @@ func (inTurn) Parallel() {}
 func (inTurn) Verbose() bool { return testing.Verbose() }
 
 // tidy takes away what a story leaves, so that the next one finds the cluster as it was.
-func tidy(t *testing.T, c *lab.Cluster) {
+func tidy(t testing.TB, c *lab.Cluster) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if t.Failed() {
@@ -132,7 +132,7 @@ func tidy(t *testing.T, c *lab.Cluster) {
 }
 
 // explain shows what a person would look at first.
-func explain(ctx context.Context, t *testing.T, c *lab.Cluster) {
+func explain(ctx context.Context, t testing.TB, c *lab.Cluster) {
 	for _, args := range [][]string{
 		{"get", "services,pods", "--all-namespaces", "-o", "wide"},
 		{"get", "events", "--all-namespaces", "--sort-by", ".lastTimestamp"},

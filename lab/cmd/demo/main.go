@@ -25,8 +25,9 @@ var web string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := (&demo{began: time.Now()}).run(ctx); err != nil {
+	err := (&demo{began: time.Now()}).run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -57,8 +58,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 }
 
 // title begins a chapter.
-func (d *demo) title(format string, args ...any) {
-	fmt.Printf("\n\033[1m── %s\033[0m  (%s)\n\n", fmt.Sprintf(format, args...), time.Since(d.began).Round(time.Second))
+func (d *demo) title(title string) {
+	fmt.Printf("\n\033[1m── %s\033[0m  (%s)\n\n", title, time.Since(d.began).Round(time.Second))
 }
 
 // say is one line of progress.

@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/arp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/kontena/network-lb/lab"
+	"github.com/kontena/network-lb/lab/addon"
+)
+
+// rounds is how many Services are measured, one after the other.
+const rounds = 20
+
+// BenchmarkAnnounce measures, for each protocol, the way of a new Service: from its creation to its address in
+// the status, and to the network: the route in FRR's BGP table, or the first answer to ARP.
+func BenchmarkAnnounce(b *testing.B) {
+	c := cluster(b)
+	ctx := context.Background()
+	if _, err := addon.Install(ctx, c, root, "testdata/bench.yaml"); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { tidy(b, c) })
+	if _, err := c.Kubectl(ctx, "create", "deployment", "bench", "--image", lab.WebImage, "--replicas", "3"); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := c.Kubectl(ctx, "rollout", "status", "deployment/bench"); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("bgp", func(b *testing.B) {
+		vty, err := c.VTY(lab.FRR1, "bgpd")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer vty.Close()
+		measure(b, c, "routed", "route in FRR", func(a netip.Addr) bool {
+			out, err := vty.Ask("show bgp ipv4 unicast " + a.String() + "/32 json")
+			return err == nil && strings.Contains(out, `"paths"`)
+		})
+	})
+	b.Run("layer2", func(b *testing.B) {
+		ask, done := asker(b, c)
+		defer done()
+		measure(b, c, "lan", "ARP answered", ask)
+	})
+}
+
+// measure creates Services and prints how long each step took.
+func measure(b *testing.B, c *lab.Cluster, pool, arrival string, arrived func(netip.Addr) bool) {
+	config, err := c.RESTConfig()
+	if err != nil {
+		b.Fatal(err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var status, network []time.Duration
+	for i := range rounds {
+		s, n := one(b, client, fmt.Sprintf("bench-%s-%d", pool, i), pool, arrived)
+		status, network = append(status, s), append(network, n)
+	}
+	show(b, "created -> EXTERNAL-IP in the status", status)
+	show(b, "created -> "+arrival, network)
+}
+
+// one creates a Service and waits until the network delivers its address; then it is deleted again, and gone.
+func one(b *testing.B, client kubernetes.Interface, name, pool string, arrived func(netip.Addr) bool) (status, network time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	services := client.CoreV1().Services(metav1.NamespaceDefault)
+	events, err := services.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer events.Stop()
+	began := time.Now()
+	_, err = services.Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{"network-lb.kontena.io/address-pool": pool}},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{"app": "bench"},
+			Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var addr netip.Addr
+	for e := range events.ResultChan() {
+		if s, ok := e.Object.(*corev1.Service); ok && e.Type != watch.Deleted && len(s.Status.LoadBalancer.Ingress) > 0 {
+			addr, status = netip.MustParseAddr(s.Status.LoadBalancer.Ingress[0].IP), time.Since(began)
+			break
+		}
+	}
+	if !addr.IsValid() {
+		b.Fatalf("%s got no address within a minute", name)
+	}
+	until := func(want bool, what string) {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for arrived(addr) != want {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				b.Fatalf("%s: %s %s: not within a minute", name, addr, what)
+			}
+		}
+	}
+	until(true, "arrives")
+	network = time.Since(began)
+	if err := services.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	until(false, "goes")
+	return status, network
+}
+
+// asker returns a function that asks for an address by ARP on the LAN, as the client, and says whether anybody
+// answers within 5 ms.
+func asker(b *testing.B, c *lab.Cluster) (ask func(netip.Addr) bool, done func()) {
+	ns, err := c.Namespaces(lab.Client)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var client *arp.Client
+	if err := ns.Do(func() error {
+		eth0, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		client, err = arp.Dial(eth0)
+		return err
+	}); err != nil {
+		b.Fatal(err)
+	}
+	return func(a netip.Addr) bool {
+		if err := client.SetDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
+			return false
+		}
+		if err := client.Request(a); err != nil {
+			return false
+		}
+		for {
+			p, _, err := client.Read()
+			if err != nil {
+				return false
+			}
+			if p.Operation == arp.OperationReply && p.SenderIP == a {
+				return true
+			}
+		}
+	}, func() { client.Close() }
+}
+
+// show prints the least, the median and the greatest.
+func show(b *testing.B, what string, times []time.Duration) {
+	slices.Sort(times)
+	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000) }
+	fmt.Printf("%-8s %-40s min %6s   median %6s   max %6s ms   (%d Services)\n", b.Name()[strings.LastIndex(b.Name(), "/")+1:],
+		what, ms(times[0]), ms(times[len(times)/2]), ms(times[len(times)-1]), len(times))
+}
