@@ -8,7 +8,7 @@ RACE  := GORACE="halt_on_error=1 suppressions=$(CURDIR)/bgp/gobgp/testdata/race.
 STEP   = @printf '\n\033[1m==> %s\033[0m\n' "$(1)"
 # Debian packages: the compilers for race tests and runc, and what a cluster in namespaces is made of.
 DEBS  := gcc libc6-dev libseccomp-dev pkg-config containerd containernetworking-plugins frr bird2 iproute2 \
-         nftables conntrack ethtool iputils-arping iputils-ping ndisc6 tcpdump curl procps ca-certificates
+         nftables  iputils-arping iputils-ping ndisc6 tcpdump curl
 
 .PHONY: help deps deps-lab format lint unit netns e2e test bench demo demo-down image clean
 
@@ -45,7 +45,7 @@ netns: deps-lab ## tests against real routers and neighbours, in network namespa
 
 e2e: deps-lab ## end-to-end tests on a real Kubernetes cluster in network namespaces (root)
 	$(call STEP,end-to-end tests (Kubernetes is compiled the first time: about ten minutes))
-	@cd lab && $(GO) test -count=1 -timeout 45m -v -run 'E2E|Lab' ./...
+	@cd lab && $(GO) test -p 1 -count=1 -timeout 45m -v -run 'E2E|Lab' ./...
 
 test: format lint unit netns e2e ## everything that CI checks (root)
 	$(call STEP,all checks passed)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Require skips the test where it may not make network namespaces: it needs root and CAP_SYS_ADMIN. It skips it
@@ -41,26 +42,40 @@ func New(t testing.TB, name string) string {
 // starts do not run in it.
 func Do(t testing.TB, name string, f func()) {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		// The thread is never unlocked: it dies with the goroutine, so no other goroutine finds itself elsewhere.
-		runtime.LockOSThread()
-		defer close(done) // also when f ends the test by t.Fatal
+	if err := onThread(func() error {
 		ns, err := netns.GetFromName(name)
 		if err != nil {
-			done <- err
-			return
+			return err
 		}
 		defer ns.Close()
 		if err := netns.Set(ns); err != nil {
-			done <- err
-			return
+			return err
 		}
 		f()
-	}()
-	if err := <-done; err != nil {
+		return nil
+	}); err != nil {
 		t.Fatalf("entering namespace %s: %v", name, err)
 	}
+}
+
+// onThread runs f on a thread that is never unlocked, so that it dies with its goroutine and no other goroutine
+// finds itself elsewhere. The process's main thread cannot die: where f would get that one, it is kept busy
+// while another goroutine takes another thread.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			defer runtime.UnlockOSThread()
+			done <- onThread(f)
+			return
+		}
+		defer close(done) // also when f ends the test by t.Fatal
+		if err := f(); err != nil {
+			done <- err
+		}
+	}()
+	return <-done
 }
 
 // Run executes a command and fails the test with its output when it fails.
