@@ -26,6 +26,11 @@ path, value and what would be right.
 {{- range $i, $peer := .Values.peers -}}
   {{- $path := printf "peers[%d]" $i -}}
   {{- include "network-lb.spellings" (list $found $path $peer (list "peer_address" "peer_asn" "my_asn" "node_selectors")) -}}
+  {{- range $key := list "peer_address" "peer-address" "peerAddress" -}}
+    {{- if and (hasKey $peer $key) (not (index $peer $key)) -}}
+      {{- include "network-lb.mistake" (list $found (printf "%s.%s" $path $key) `"" is not an IP address: write the router's, such as 10.0.0.1`) -}}
+    {{- end -}}
+  {{- end -}}
   {{- range $key := list "node_selectors" "node-selectors" "nodeSelectors" -}}
     {{- range $j, $selector := index $peer $key -}}
       {{- include "network-lb.spellings" (list $found (printf "%s.%s[%d]" $path $key $j) $selector (list "match_labels" "match_expressions")) -}}
