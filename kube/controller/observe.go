@@ -24,9 +24,9 @@ type PoolStatus struct {
 // Status returns the controller's present state; pools are shown by the replica that leads.
 func (c *Controller) Status() Status {
 	c.mu.Lock()
-	allocator, source := c.allocator, c.document
+	allocator, source, leading := c.allocator, c.document, c.leading
 	c.mu.Unlock()
-	s := Status{Leading: allocator != nil, Stale: source != nil && source.Stale()}
+	s := Status{Leading: leading, Stale: source != nil && source.Stale()}
 	if allocator != nil {
 		for _, u := range allocator.Usage() {
 			s.Pools = append(s.Pools, PoolStatus{Pool: u.Pool, Family: u.Family.String(), Size: u.Size.String(), InUse: u.InUse})
@@ -66,19 +66,22 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m collector) Collect(ch chan<- prometheus.Metric) {
 	m.c.mu.Lock()
-	allocator, source := m.c.allocator, m.c.document
+	allocator, source, leading := m.c.allocator, m.c.document, m.c.leading
 	m.c.mu.Unlock()
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
+	isLeading := 0.0
+	if leading {
+		isLeading = 1
+	}
+	gauge(leadingDesc, isLeading)
 	if source != nil {
 		source.Collect(ch)
 	}
 	if allocator == nil {
-		gauge(leadingDesc, 0)
 		return
 	}
-	gauge(leadingDesc, 1)
 	for _, u := range allocator.Usage() {
 		size, _ := u.Size.Float64()
 		gauge(sizeDesc, size, u.Pool, u.Family.String())

@@ -21,12 +21,10 @@ type Status struct {
 
 // Status returns the speaker's present state.
 func (s *Speaker) Status() Status {
+	out := Status{Node: s.opts.Node, BGP: s.opts.Routes.Status(), Layer2: s.opts.Claims.Status()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := Status{
-		Node: s.opts.Node, Stale: s.document != nil && s.document.Stale(), Problem: s.problem,
-		BGP: s.opts.Routes.Status(), Layer2: s.opts.Claims.Status(),
-	}
+	out.Stale, out.Problem = s.document != nil && s.document.Stale(), s.problem
 	if s.last != nil {
 		out.Decisions = s.last.Verdicts
 	}

@@ -177,6 +177,10 @@ func (s *Speaker) loop(ctx context.Context) {
 			return
 		case <-time.After(settle):
 		}
+		select {
+		case <-s.wake: // it came with the burst, and is in the view
+		default:
+		}
 		s.mu.Lock()
 		cfg := s.config
 		s.mu.Unlock()

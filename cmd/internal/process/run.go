@@ -50,6 +50,7 @@ func Main(name, summary string, options []Option, run func(context.Context, Valu
 	klog.SetLogger(zapr.NewLogger(log.Named("client-go")))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second signal ends the process at once
 	log.Info("starting", zap.String("process", name), zap.String("version", Version))
 	if err := run(ctx, values, log); err != nil {
 		log.Error("stopped", zap.Error(err))
