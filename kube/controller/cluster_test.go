@@ -162,7 +162,7 @@ func (c *cluster) add(name string, changes ...func(*corev1.Service)) {
 	}
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "prod", Name: name, Annotations: map[string]string{},
+			Namespace: "prod", Name: name,
 			CreationTimestamp: metav1.NewTime(born.Add(time.Duration(len(list.Items)) * time.Hour)),
 		},
 		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}},
