@@ -6,30 +6,7 @@ import (
 	"github.com/kontena/network-lb/announce"
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/kube/document"
-	"github.com/kontena/network-lb/layer2"
 )
-
-// Status is what a person can look at: every decision with its reason, the sessions and the claims.
-type Status struct {
-	Node      string             `json:"node"`
-	Stale     bool               `json:"config_stale"`
-	Problem   string             `json:"problem,omitempty"`
-	Decisions []announce.Verdict `json:"decisions"`
-	BGP       []bgp.PeerStatus   `json:"bgp"`
-	Layer2    layer2.Status      `json:"layer2"`
-}
-
-// Status returns the speaker's present state.
-func (s *Speaker) Status() Status {
-	out := Status{Node: s.opts.Node, BGP: s.opts.Routes.Status(), Layer2: s.opts.Claims.Status()}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out.Stale, out.Problem = s.document != nil && s.document.Stale(), s.problem
-	if s.last != nil {
-		out.Decisions = s.last.Verdicts
-	}
-	return out
-}
 
 var (
 	announcedDesc = prometheus.NewDesc("network_lb_addresses_announced",
@@ -76,9 +53,9 @@ func (m collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(announcedDesc, n, string(protocol))
 	}
 	for _, p := range status.BGP {
-		gauge(sessionDesc, oneIf(p.State == bgp.Established), p.Peer.Title())
-		gauge(sentDesc, float64(p.IPv4.Sent), p.Peer.Title(), "ipv4")
-		gauge(sentDesc, float64(p.IPv6.Sent), p.Peer.Title(), "ipv6")
+		gauge(sessionDesc, oneIf(p.State == bgp.Established), p.Peer)
+		gauge(sentDesc, float64(p.IPv4.Sent), p.Peer, "ipv4")
+		gauge(sentDesc, float64(p.IPv6.Sent), p.Peer, "ipv6")
 	}
 }
 
