@@ -92,19 +92,25 @@ func Follow(ctx context.Context, client kubernetes.Interface, opts Options) (*So
 }
 
 func (s *Source) readFile() error {
-	data, err := os.ReadFile(s.opts.File)
+	cfg, warnings, err := ReadFile(s.opts.File)
 	if err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
-	}
-	cfg, warnings, err := config.Parse(data)
-	if err != nil {
-		return fmt.Errorf("%s is not a valid configuration:\n%w", s.opts.File, err)
-	}
-	if !cfg.Enabled {
-		return fmt.Errorf("%s: %w", s.opts.File, errDisabled)
+		return err
 	}
 	s.accept(cfg, warnings)
 	return nil
+}
+
+// ReadFile reads a document from a file. The error names every mistake in it, each on a line.
+func ReadFile(name string) (config.Config, []config.Warning, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return config.Config{}, nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	cfg, warnings, err := config.Parse(data)
+	if err != nil {
+		return config.Config{}, warnings, fmt.Errorf("%s is not a valid configuration:\n%w", name, err)
+	}
+	return cfg, warnings, nil
 }
 
 // errDisabled refuses a document with enabled: false, which is meant for the chart: it then takes the processes

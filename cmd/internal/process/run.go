@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+
+	"github.com/kontena/network-lb/kube/document"
 )
 
 // Exit codes of the binaries.
@@ -45,6 +47,12 @@ func Main(name, summary string, options []Option, run func(context.Context, Valu
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		return ExitUsage
+	}
+	if file := values["config"]; file != "" { // before a cluster is looked for: a person has just written it
+		if _, _, err := document.ReadFile(file); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+			return ExitFailure
+		}
 	}
 	defer func() { _ = log.Sync() }() // standard error cannot be synced everywhere
 	klog.SetLogger(zapr.NewLogger(log.Named("client-go")))
