@@ -110,6 +110,9 @@ func ReadFile(name string) (config.Config, []config.Warning, error) {
 	if err != nil {
 		return config.Config{}, warnings, fmt.Errorf("%s is not a valid configuration:\n%w", name, err)
 	}
+	if !cfg.Enabled {
+		return config.Config{}, warnings, fmt.Errorf("%s: %w", name, errDisabled)
+	}
 	return cfg, warnings, nil
 }
 
