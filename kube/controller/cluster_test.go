@@ -291,7 +291,7 @@ func (c *cluster) startWith(identity string, client kubernetes.Interface) *repli
 		defer close(r.done)
 		r.err = r.Run(ctx)
 	}()
-	c.t.Cleanup(func() { r.end() })
+	c.t.Cleanup(func() { _ = r.end() })
 	settle()
 	return r
 }

@@ -126,8 +126,12 @@ func (c *Controller) lead(ctx context.Context) error {
 		c.mu.Unlock()
 	}()
 	c.tell(ctx, refused)
-	if err := c.fresh(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+	err := c.fresh(ctx)
+	if ctx.Err() != nil {
+		return nil // an end, not a failure
+	}
+	if err != nil {
+		return err
 	}
 	select {
 	case <-c.configured:
@@ -145,11 +149,4 @@ func (c *Controller) lead(ctx context.Context) error {
 	c.queue.ShutDown() // a replica that stops leading ends with its process
 	workers.Wait()
 	return nil
-}
-
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
