@@ -1,4 +1,4 @@
-// Package document follows the addon's configuration document, in a ConfigMap or a file, and hands on every
+// Package document follows the product's configuration document, in a ConfigMap or a file, and hands on every
 // version of it that is valid. A version that is not valid is reported and changes nothing: the last good one
 // stays in force.
 package document

@@ -20,8 +20,8 @@ const Prefix = "network-lb.kontena.io/"
 // ConditionAllocated says on a Service whether it has an address from our pools, and why not.
 const ConditionAllocated = Prefix + "Allocated"
 
-// Annotations by which a Service asks for something: ours first, then those of MetalLB and its ancestor, so
-// that a manifest written for either keeps working.
+// Annotations by which a Service asks for something: ours first, then MetalLB's, new and old, so that a manifest
+// written for it keeps working.
 var (
 	poolAnnotations      = []string{Prefix + "address-pool", "metallb.io/address-pool", "metallb.universe.tf/address-pool"}
 	addressesAnnotations = []string{Prefix + "load-balancer-ips", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"}

@@ -71,7 +71,7 @@ func Main(name, summary string, options []Option, run func(context.Context, Valu
 func logger(level string) (*zap.Logger, error) {
 	l, err := zapcore.ParseLevel(level)
 	if err != nil || l > zapcore.ErrorLevel {
-		return nil, fmt.Errorf("--log-level: %q is none; use debug, info, warn or error", level)
+		return nil, fmt.Errorf("--log-level: %q is not a level; use debug, info, warn or error", level)
 	}
 	c := zap.NewProductionConfig()
 	c.Level = zap.NewAtomicLevelAt(l)
