@@ -54,8 +54,8 @@ func (m collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, p := range status.BGP {
 		gauge(sessionDesc, oneIf(p.State == bgp.Established), p.Peer)
-		gauge(sentDesc, float64(p.IPv4.Sent), p.Peer, "ipv4")
-		gauge(sentDesc, float64(p.IPv6.Sent), p.Peer, "ipv6")
+		gauge(sentDesc, float64(p.IPv4.Sent), p.Peer, "IPv4")
+		gauge(sentDesc, float64(p.IPv6.Sent), p.Peer, "IPv6")
 	}
 }
 
