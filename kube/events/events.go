@@ -59,7 +59,7 @@ func shorten(message string) string {
 		return message
 	}
 	end := maxMessage - len("…")
-	for !utf8.RuneStart(message[end]) {
+	for end > 0 && !utf8.RuneStart(message[end]) {
 		end--
 	}
 	return message[:end] + "…"
