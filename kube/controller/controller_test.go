@@ -49,7 +49,7 @@ func TestAssigns(t *testing.T) {
 			c.change("web", func(s *corev1.Service) { s.Labels = map[string]string{"at": time.Now().String()} })
 			c.configure(pool("10.0.0.0/30") + "# " + time.Now().String())
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Second)
 		if got := c.written(); got != nil {
 			t.Errorf("with nothing to change %q was written", got)
 		}
@@ -242,7 +242,7 @@ func TestAddressIsInOneStatusOnly(t *testing.T) {
 		c.change("one", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })
 		c.want("waiting", "- PoolExhausted") // the status of one could not be cleared yet
 		c.refusing(nil)
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Second)
 		c.want("one", "- -")
 		c.want("waiting", "10.0.0.1 Allocated")
 	})
@@ -251,7 +251,7 @@ func TestAddressIsInOneStatusOnly(t *testing.T) {
 		c.add("one", shows("Allocated", "10.0.0.1"), asks(objects.Prefix+"load-balancer-ips", "10.0.0.2"))
 		c.add("two", shows("Allocated", "10.0.0.2"), asks(objects.Prefix+"load-balancer-ips", "10.0.0.1"))
 		c.start("a")
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Second)
 		c.want("one", "10.0.0.2 Allocated")
 		c.want("two", "10.0.0.1 Allocated")
 	})
@@ -271,7 +271,7 @@ func TestWritesAgainAfterFailure(t *testing.T) {
 				settle()
 				c.want("web", "- -")
 				c.refusing(nil)
-				time.Sleep(lastRetry)
+				time.Sleep(10 * time.Second)
 				c.want("web", "10.0.0.0 Allocated")
 				c.wantEvents("web", "Allocated")
 			})

@@ -227,7 +227,7 @@ func TestFailedListIsTriedAgain(t *testing.T) {
 			return !own && failures.Add(-1) >= 0, nil, errors.New("too busy")
 		})
 		r := c.start("a")
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Second)
 		c.want("web", "10.0.0.1 Allocated")
 		if err := r.end(); err != nil {
 			t.Errorf("Run = %v", err)
