@@ -29,8 +29,8 @@ const (
 var Common = []Option{
 	{Name: "log-level", Default: "info", Usage: "debug, info, warn or error"},
 	{Name: "kubeconfig", Usage: "kubeconfig file, for a process outside a cluster; empty: the Pod's own account"},
-	{Name: "namespace", Default: "network-lb", Usage: "namespace of the installation"},
-	{Name: "config-map", Default: "network-lb", Usage: "name of the ConfigMap with the configuration (key config.yaml)"},
+	{Name: "namespace", Default: "kontena-network-lb", Usage: "namespace of the installation"},
+	{Name: "config-map", Default: "network-lb-config", Usage: "name of the ConfigMap with the configuration (key config.yaml)"},
 	{Name: "config", Usage: "configuration file, read once, in place of the ConfigMap"},
 }
 
