@@ -34,6 +34,11 @@ func TestConfigurationChanges(t *testing.T) {
 		c.written()
 		for _, text := range []string{pool("10.0.0.1-nonsense"), "enabled: false", ""} {
 			c.configure(text)
+			stale := "# HELP network_lb_config_stale 1 while the configuration document is missing or not valid, so that an older one " +
+				"or none is in force.\n# TYPE network_lb_config_stale gauge\nnetwork_lb_config_stale 1\n"
+			if err := testutil.GatherAndCompare(r.Metrics(), strings.NewReader(stale), "network_lb_config_stale"); err != nil {
+				t.Errorf("with %q: %v", text, err)
+			}
 			if s := r.Status(); !s.Stale || !s.Leading || r.Ready() != nil {
 				t.Errorf("with %q the status is %+v and Ready %v", text, s, r.Ready())
 			}

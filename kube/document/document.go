@@ -212,15 +212,3 @@ func (s *Source) Stale() bool {
 // StaleDesc describes the metric that says what Stale says.
 var StaleDesc = prometheus.NewDesc("network_lb_config_stale",
 	"1 while the configuration document is missing or not valid, so that an older one or none is in force.", nil, nil)
-
-// Describe implements prometheus.Collector.
-func (s *Source) Describe(ch chan<- *prometheus.Desc) { ch <- StaleDesc }
-
-// Collect implements prometheus.Collector.
-func (s *Source) Collect(ch chan<- prometheus.Metric) {
-	v := 0.0
-	if s.Stale() {
-		v = 1
-	}
-	ch <- prometheus.MustNewConstMetric(StaleDesc, prometheus.GaugeValue, v)
-}
