@@ -8,7 +8,7 @@ RACE  := GORACE="halt_on_error=1 suppressions=$(CURDIR)/bgp/gobgp/testdata/race.
 STEP   = @printf '\n\033[1m==> %s\033[0m\n' "$(1)"
 # Debian packages: the compilers for race tests and runc, and what a cluster in namespaces is made of.
 DEBS  := gcc libc6-dev libseccomp-dev pkg-config containerd containernetworking-plugins frr bird2 iproute2 \
-         nftables iputils-arping iputils-ping ndisc6 tcpdump curl
+         nftables iputils-arping iputils-ping ndisc6 tcpdump curl procps
 
 .PHONY: help deps deps-lab format lint unit netns e2e test bench demo demo-down image clean
 
