@@ -10,13 +10,16 @@ STEP   = @printf '\n\033[1m==> %s\033[0m\n' "$(1)"
 DEBS  := gcc libc6-dev libseccomp-dev pkg-config containerd containernetworking-plugins frr bird2 iproute2 \
          nftables iputils-arping iputils-ping ndisc6 tcpdump curl procps
 
-.PHONY: help deps deps-lab format lint unit netns e2e test bench demo demo-down image clean
+.PHONY: help deps deps-race deps-lab format lint unit netns e2e test bench demo demo-down image clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 deps:
 	@$(GO) version >/dev/null 2>&1 || { echo "Go 1.26 or newer is needed: https://go.dev/dl/"; exit 1; }
+
+deps-race: deps
+	@command -v gcc >/dev/null || { echo "gcc is needed for the race detector: apt-get install gcc libc6-dev"; exit 1; }
 
 deps-lab: deps
 	@[ "$$(id -u)" = 0 ] || { echo "this needs root, to make network namespaces: sudo make $(MAKECMDGOALS)"; exit 1; }
@@ -34,7 +37,7 @@ lint: deps ## static checks: go vet and golangci-lint, all modules
 	@cd lab && $(GO) vet ./...
 	@linter=$$(cd tools && $(GO) tool -n golangci-lint); $$linter run ./... && cd lab && $$linter run --config ../.golangci.yaml ./...
 
-unit: deps ## tests that need neither root nor a network, about a minute
+unit: deps-race ## tests that need neither root nor a network, about a minute
 	$(call STEP,unit tests)
 	@$(RACE) $(GO) test -race -short ./...
 	@cd lab && $(GO) test -short ./...
@@ -47,7 +50,7 @@ e2e: deps-lab ## end-to-end tests on a real Kubernetes cluster in network namesp
 	$(call STEP,end-to-end tests (Kubernetes is compiled the first time: about ten minutes))
 	@cd lab && $(GO) test -p 1 -count=1 -timeout 45m -v -run 'E2E|Lab' ./...
 
-test: format lint unit netns e2e ## everything that CI checks (root)
+test: deps-lab format lint unit netns e2e ## everything that CI checks (root)
 	$(call STEP,all checks passed)
 
 bench: deps-lab ## measure, and print the figures (root)
