@@ -56,7 +56,7 @@ func BenchmarkSetPools(b *testing.B) {
 	a, _ := filled(b, 50000)
 	names := []string{"a", "b"}
 	for i := 0; b.Loop(); i++ {
-		if _, err := a.SetPools(pools(b, names[i%2]+": 10.0.0.0/8")); err != nil {
+		if _, err := a.SetPools(pools(b, names[i%2]+": 10.0.0.0/8 fd00::/64")); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -123,7 +123,7 @@ func (c *Controller) configure(cfg config.Config) {
 	if allocator == nil {
 		return
 	}
-	changes, err := allocator.SetPools(cfg.AllocatorPools())
+	changes, err := allocator.SetPools(cfg.AllocatorPools(), ipam.Everything)
 	if err != nil {
 		c.log.Error("applying the address pools", zap.Error(err))
 		return
