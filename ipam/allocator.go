@@ -26,6 +26,7 @@ type Allocator struct {
 	// Of the running call:
 	tx     []entry
 	woken  []wake
+	moves  int       // addresses that changed hands
 	ousted []*record // lost an address to another, and lack it
 	time   time.Time // zero: nobody asked yet
 }
@@ -37,6 +38,8 @@ type entry struct {
 	lost   error
 	told   bool // report it, whatever it looks like
 	gone   bool // released by this call
+	err    error
+	moves  int // that err was found after so many
 }
 
 // Options are what an Allocator may be made with. The zero value is what New uses.
@@ -183,9 +186,9 @@ func (a *Allocator) finish() []Change {
 		r.entry = 0
 		c := Change{Owner: r.owner, Before: e.before, After: r.have, Lost: e.lost}
 		if !e.gone {
-			c.Err = a.why(r)
+			c.Err = a.whyNow(r, e)
 		}
-		if e.told || c.Before != c.After || !e.gone && text(c.Err) != text(r.told()) {
+		if e.told || c.Before != c.After || !e.gone && !sameText(c.Err, r.told()) {
 			changes = append(changes, c)
 		}
 		r.setProblem(r.invalid(), c.Err)
@@ -194,15 +197,23 @@ func (a *Allocator) finish() []Change {
 	if cap(a.tx) > 1024 { // a call that touched everybody leaves nothing behind
 		a.tx = nil
 	}
-	a.tx, a.ousted = a.tx[:0], nil
+	a.tx, a.ousted, a.moves = a.tx[:0], nil, 0
 	return slices.Clip(changes)
 }
 
-func text(err error) string {
-	if err == nil {
-		return ""
+func sameText(x, y error) bool {
+	if x == nil || y == nil {
+		return x == nil && y == nil
 	}
-	return err.Error()
+	return x.Error() == y.Error()
+}
+
+// whyNow is why, without looking again if nothing changed since the owner was last looked at.
+func (a *Allocator) whyNow(r *record, e *entry) error {
+	if e.err != nil && e.moves == a.moves && r.invalid() == nil && r.have.isZero() {
+		return e.err
+	}
+	return a.why(r)
 }
 
 // why returns the reason why the owner has not what it asks for. It is nil for one that has at least one address.

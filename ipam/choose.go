@@ -29,9 +29,10 @@ func (a *Allocator) choose(r *record) (Assignment, *obstacle) {
 
 // obstacle says why an owner that requests no address cannot be served.
 func (a *Allocator) obstacle(r *record) *obstacle {
-	var all, able []string
+	most := len(r.choice.pools)
+	all, able := make([]string, 0, most), make([]string, 0, most)
 	var quota error
-	o := &obstacle{class: a.classOf(r)}
+	o := &obstacle{class: a.classOf(r), wakes: make([]wake, 0, most)}
 	for _, p := range r.choice.pools {
 		listed := !p.Manual || r.pool() != ""
 		if listed {
@@ -43,7 +44,7 @@ func (a *Allocator) obstacle(r *record) *obstacle {
 		if listed {
 			able = append(able, p.Name)
 		}
-		o.wakes = append(o.wakes, p.emptiness(r)...)
+		o.wakes = p.emptiness(r, o.wakes)
 		if a.blocked(r, p) {
 			o.wakes = append(o.wakes, wake{kind: onQuota, pool: p, text: r.namespace()})
 			if quota == nil {
@@ -104,8 +105,8 @@ func (p *pool) able(f Families) bool {
 	}
 }
 
-// emptiness is what can be freed in a pool that is full for the owner.
-func (p *pool) emptiness(r *record) (wakes []wake) {
+// emptiness adds what can be freed in a pool that is full for the owner.
+func (p *pool) emptiness(r *record, wakes []wake) []wake {
 	for _, f := range families {
 		if r.families.want(f) && p.has(f) && !p.vacant(f) {
 			wakes = append(wakes, wake{kind: onFree, pool: p, family: f})

@@ -136,6 +136,11 @@ func (q *queue) unhook(g *group) {
 	g.wakes = nil
 }
 
+// hopeless reports whether all that the group waits for is free space, and there still is none.
+func (g *group) hopeless() bool {
+	return !slices.ContainsFunc(g.wakes, func(w wake) bool { return w.kind != onFree || w.pool.vacant(w.family) })
+}
+
 // wakers is a heap of groups that may be served, by the turn of their heads; those whose owners have one address
 // already come last.
 type wakers []*group

@@ -42,6 +42,10 @@ func (a *Allocator) fill(r *record) (served bool) {
 	got, o := a.choose(r)
 	if o != nil {
 		a.queue.file(r, o)
+		if r.entry > 0 {
+			e := &a.tx[r.entry-1]
+			e.err, e.moves = o.err, a.moves
+		}
 		return false
 	}
 	a.touch(r)
@@ -117,6 +121,9 @@ func (a *Allocator) serve() {
 		}
 		g := heap.Pop(&awake).(*group)
 		g.awake = false
+		if g.hopeless() {
+			continue
+		}
 		fill := a.fill
 		if g.class.second {
 			fill = a.fillSecond
@@ -199,6 +206,7 @@ func (a *Allocator) taken(addr netip.Addr) bool {
 
 // link enters an owner as a holder of an address of the pool.
 func (a *Allocator) link(r *record, p *pool, addr netip.Addr) {
+	a.moves++
 	key, namespace := r.share().Key, r.namespace()
 	if key == "" {
 		a.held[addr] = r
@@ -221,6 +229,7 @@ func (a *Allocator) link(r *record, p *pool, addr netip.Addr) {
 
 // unlink is the inverse of link.
 func (a *Allocator) unlink(r *record, p *pool, addr netip.Addr) {
+	a.moves++
 	a.wake(wake{kind: onAddr, addr: addr})
 	namespace := r.namespace()
 	s := a.sites[addr]

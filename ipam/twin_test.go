@@ -358,3 +358,10 @@ func (t *twin) lookup(owner Owner) (Assignment, error) {
 	}
 	return o.have, t.err(o)
 }
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
