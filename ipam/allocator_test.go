@@ -358,9 +358,13 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			for i := range 200 {
 				owner := Owner(fmt.Sprint(g, "/", i%10))
-				a.Assign(Request{Owner: owner, Families: Families(1 + i%5)})
+				a.Assign(Request{Owner: owner, Families: Families(1 + i%5), Share: Share{Key: []string{"", "k"}[i%2], Ports: ports(uint16(i % 10))}})
 				_, _ = a.Lookup(owner)
 				a.Usage()
+				a.Remember(a.Remembered())
+				if _, err := a.Plan(nil); err != nil {
+					t.Error(err)
+				}
 				if i%3 == 0 {
 					a.Release(owner)
 				}
