@@ -12,7 +12,7 @@ path, value and what would be right.
 {{- end -}}
 {{- range $i, $pool := .Values.address_pools -}}
   {{- $path := printf "address_pools[%d]" $i -}}
-  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign")) -}}
+  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign" "avoid_buggy_ips")) -}}
   {{- with get $found.names $pool.name -}}
     {{- include "network-lb.mistake" (list $found (printf "%s.name" $path) (printf "%q is the name of %s too: give each pool a name of its own" $pool.name .)) -}}
   {{- end -}}
@@ -21,6 +21,11 @@ path, value and what would be right.
   {{- if kindIs "string" $protocols -}}{{- $protocols = list $protocols -}}{{- end -}}
   {{- if and (has "bgp" $protocols) (not $.Values.peers) -}}
     {{- include "network-lb.mistake" (list $found (printf "%s.protocol" $path) "bgp needs peers and there are none: add at least one, such as peers: [{peer_address: 10.0.0.1, peer_asn: 64501, my_asn: 64500}]") -}}
+  {{- end -}}
+  {{- range $j, $reservation := $pool.reservations -}}
+    {{- if not $reservation.address -}}
+      {{- include "network-lb.mistake" (list $found (printf "%s.reservations[%d].address" $path $j) `"" is not an IP address: write one of this pool, such as 10.20.0.5`) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- range $i, $peer := .Values.peers -}}
@@ -56,7 +61,7 @@ path, value and what would be right.
 {{- range $key := index . 3 -}}
   {{- $camel := $key | camelcase | untitle -}}
   {{- $used := list -}}
-  {{- range $spelling := uniq (list $key (replace "_" "-" $key) $camel (replace "Asn" "ASN" $camel)) -}}
+  {{- range $spelling := uniq (list $key (replace "_" "-" $key) $camel (replace "Asn" "ASN" $camel) (replace "Ips" "IPs" $camel)) -}}
     {{- if hasKey $element $spelling -}}{{- $used = append $used $spelling -}}{{- end -}}
   {{- end -}}
   {{- if gt (len $used) 1 -}}
