@@ -47,6 +47,7 @@ type group struct {
 	members []*record
 	wakes   []wake
 	awake   bool // in the running wakers
+	byFree  bool // and nothing but free space woke it
 }
 
 func (g *group) Len() int           { return len(g.members) }
@@ -136,9 +137,9 @@ func (q *queue) unhook(g *group) {
 	g.wakes = nil
 }
 
-// hopeless reports whether all that the group waits for is free space, and there still is none.
+// hopeless reports whether the group was woken by free space that others have taken meanwhile.
 func (g *group) hopeless() bool {
-	return !slices.ContainsFunc(g.wakes, func(w wake) bool { return w.kind != onFree || w.pool.vacant(w.family) })
+	return g.byFree && !slices.ContainsFunc(g.wakes, func(w wake) bool { return w.kind == onFree && w.pool.vacant(w.family) })
 }
 
 // wakers is a heap of groups that may be served, by the turn of their heads; those whose owners have one address

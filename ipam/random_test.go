@@ -18,26 +18,32 @@ var seeds = flag.Int("seeds", 60, "random histories of 120 operations that the a
 // The Allocator and its twin answer alike, whatever is asked, and keep what they promise. Every now and then the
 // Allocator is replaced by a successor that takes over, and the twin is not: nobody can tell.
 func TestAgreesWithTwin(t *testing.T) {
-	for seed := range *seeds {
-		w := &world{T: t, rnd: rand.New(rand.NewPCG(uint64(seed), 1)), seed: seed}
-		w.plain = seed%4 == 0
-		pools := w.pools()
-		w.twin = newTwin(pools)
-		w.twin.now = time.Unix(1e9, 0)
-		w.log = append(w.log, fmt.Sprintf("pools %+v\n", pools))
-		a, err := Options{Now: w.now}.New(pools)
-		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		w.a = a
-		for w.step = range 120 {
-			w.twin.now = w.twin.now.Add(time.Duration(w.rnd.IntN(20)) * time.Second)
-			w.act()
-			w.verify()
-			if t.Failed() {
-				return
-			}
-		}
+	for seed := 0; seed < *seeds && !t.Failed(); seed++ {
+		compareHistories(t, uint64(seed), 120)
+	}
+}
+
+func FuzzAgreesWithTwin(f *testing.F) {
+	f.Add(uint64(1<<63), uint8(120))
+	f.Fuzz(func(t *testing.T, seed uint64, steps uint8) { compareHistories(t, seed, int(steps)) })
+}
+
+// compareHistories does the same random things to an Allocator and to a twin.
+func compareHistories(t *testing.T, seed uint64, steps int) {
+	w := &world{T: t, rnd: rand.New(rand.NewPCG(seed, 1)), seed: seed, plain: seed%4 == 0}
+	pools := w.pools()
+	w.twin = newTwin(pools)
+	w.twin.now = time.Unix(1e9, 0)
+	w.log = append(w.log, fmt.Sprintf("pools %+v\n", pools))
+	a, err := Options{Now: w.now}.New(pools)
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	w.a = a
+	for w.step = 0; w.step < steps && !t.Failed(); w.step++ {
+		w.twin.now = w.twin.now.Add(time.Duration(w.rnd.IntN(20)) * time.Second)
+		w.act()
+		w.verify()
 	}
 }
 
@@ -45,12 +51,13 @@ func (w *world) now() time.Time { return w.twin.now }
 
 type world struct {
 	*testing.T
-	rnd        *rand.Rand
-	seed, step int
-	plain      bool // without sharing, quotas and so on
-	a          *Allocator
-	twin       *twin
-	log        []string
+	rnd   *rand.Rand
+	seed  uint64
+	step  int
+	plain bool // without sharing, quotas and so on
+	a     *Allocator
+	twin  *twin
+	log   []string
 }
 
 func (w *world) errorf(format string, args ...any) {

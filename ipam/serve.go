@@ -109,7 +109,7 @@ func (a *Allocator) serve() {
 	for {
 		for _, w := range a.woken {
 			for _, g := range a.queue.waiting[w] {
-				if !g.awake {
+				if g.byFree = w.kind == onFree && (g.byFree || !g.awake); !g.awake {
 					g.awake = true
 					heap.Push(&awake, g)
 				}
