@@ -33,9 +33,21 @@
 // # What it costs
 //
 // Nothing iterates addresses: the assignable ones are numbered without gaps and the free ones kept as ordered
-// intervals, so that an operation is O(log n) in the number of gaps, whatever the size and fill of the pools. With
-// 100, 1k, 10k and 100k owners in a /8, half of them assigned anew at random, releasing an owner and assigning it
-// again takes FIGURES in 5 allocations. 100k plain owners take 250 bytes each. Only many
-// owners that wait for one thing and are all unlike each other (they request an address, share or have something
-// reserved) cost time in proportion to their number when it is freed.
+// intervals, so that an operation is O(log n) in the number of gaps, whatever the size and fill of the pools. Measured
+// on two busy cores of a server, half of the owners assigned anew at random (go test -bench .), in microseconds:
+//
+//	owners                                100    1k   10k  100k
+//	release and assign, one pool or 20    1.2   1.1   1.6   2.5
+//	the same, Stable                      1.7   1.9   2.6   4.4
+//	the same, IPv6 /64                    1.2   1.2   1.6   2.2
+//	the same, both families               1.4   1.6   2.8   2.9
+//	the same, StickyTTL and Cooldown      1.9   2.3   2.3   3.1
+//	the same, four owners to an address   2.2   2.1   3.8   8.3
+//	full: release, serve a waiting one,
+//	and have the first wait               2.7   2.7   3.8   4.8
+//	look up                               0.1   0.1   0.1   0.2
+//
+// A plain owner takes 250 bytes, at 100k of them. SetPools takes 50 ms with 50k owners, and 170 ms if it renames the
+// pool of all of them. Only many waiting owners that are all unlike each other (they request an address, share or have
+// something reserved) cost time in proportion to their number when something that they wait for is freed.
 package ipam
