@@ -21,8 +21,10 @@ type PeerStatus struct {
 
 // FamilyStatus counts one family's prefixes of a peer.
 type FamilyStatus struct {
-	// Wanted by Set; Sent in the present session, 0 when none is Established.
-	Wanted, Sent int
+	// Wanted by Set.
+	Wanted int `json:"wanted"`
+	// Sent in the present session, 0 when none is Established.
+	Sent int `json:"sent"`
 	// Withheld says why wanted prefixes are not sent though the session is Established; "" is no objection.
-	Withheld string
+	Withheld string `json:"withheld,omitempty"`
 }

@@ -1,4 +1,4 @@
-// Package config reads the addon's configuration, one YAML document, into one immutable value, and says everything
+// Package config reads the product's configuration, one YAML document, into one immutable value, and says everything
 // that is wrong with a document at once, each mistake with its place and a remedy.
 package config
 

@@ -20,7 +20,7 @@ const (
 )
 
 // keys is every key that a document may have. The document's own keys are written as here; those of the maps inside
-// it also in kebab-case and camelCase, which is how the addon's and MetalLB's documents have them.
+// it also in kebab-case and camelCase, which is how earlier documents and MetalLB's have them.
 var keys = map[object][]string{
 	theDocument: {"enabled", "node_selector", "tolerations", "address_pools", "peers"},
 	aToleration: {"key", "operator", "value", "effect", "toleration_seconds"},

@@ -25,6 +25,9 @@ type hierarchy struct {
 	v2   bool
 }
 
+// cgroupRoot is where kubelet and runc look for them. The same ones may be mounted elsewhere too, in a chroot say.
+const cgroupRoot = "/sys/fs/cgroup"
+
 // hierarchies lists them: one for each controller with version 1 (and a version 2 one without controllers
 // beside them), a single one with version 2.
 func hierarchies() ([]hierarchy, error) {
@@ -35,12 +38,13 @@ func hierarchies() ([]hierarchy, error) {
 	defer func() { _ = f.Close() }()
 	var all []hierarchy
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if fields := strings.Fields(lines.Text()); len(fields) > 2 && strings.HasPrefix(fields[2], "cgroup") {
+		if fields := strings.Fields(lines.Text()); len(fields) > 2 &&
+			strings.HasPrefix(fields[2], "cgroup") && strings.HasPrefix(fields[1], cgroupRoot) {
 			all = append(all, hierarchy{path: fields[1], v2: fields[2] == "cgroup2"})
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("finding control groups: none is mounted, see cgroups(7)")
+		return nil, fmt.Errorf("finding control groups: none is mounted at %s, see cgroups(7)", cgroupRoot)
 	}
 	return all, nil
 }

@@ -42,6 +42,9 @@ var Broadcast = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 // String is the usual form, "02:00:5e:10:00:01".
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
+// MarshalText is String, so that JSON shows the usual form.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
 // Unicast reports whether m is the address of a single station.
 func (m MAC) Unicast() bool { return m != MAC{} && m[0]&1 == 0 }
 

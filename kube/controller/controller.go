@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/informers"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
-	listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
@@ -26,6 +27,13 @@ import (
 
 // writers is how many statuses are written at the same time.
 const writers = 16
+
+// A Service that could not be written is tried again after firstRetry, then after twice as long each time, up to
+// lastRetry.
+const (
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
 
 // Options say where a controller works.
 type Options struct {
@@ -44,15 +52,22 @@ type Controller struct {
 	opts     Options
 	log      *zap.Logger
 	events   *events.Poster
-	services listers.ServiceLister
-	informer cache.SharedIndexInformer
+	informer cache.SharedIndexInformer // of all Services
 	queue    workqueue.TypedRateLimitingInterface[string]
-	document *document.Source
 
 	mu         sync.Mutex
+	document   *document.Source
 	config     *config.Config  // the last valid one; nil before the first
 	configured chan struct{}   // closed when config is set for the first time
-	allocator  *ipam.Allocator // nil while this replica does not lead
+	refusal    *refusal        // of the present document; nil: it is valid, or not there
+	leading    bool            // this replica has the Lease
+	allocator  *ipam.Allocator // nil before this replica has adopted what the cluster has
+}
+
+// refusal is a document that is not valid.
+type refusal struct {
+	about corev1.ObjectReference
+	why   error
 }
 
 // New returns a controller that does nothing before Run.
@@ -60,27 +75,34 @@ func New(o Options) *Controller {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	retry := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
 	return &Controller{
 		opts: o, log: o.Logger, configured: make(chan struct{}),
 		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity),
-		queue:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
+		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
+			cache.Indexers{byAddress: shownAddresses}),
+		queue: workqueue.NewTypedRateLimitingQueue(retry),
 	}
 }
 
 // Run works until ctx ends, and then returns nil once nothing is being written any more and the Lease is
-// free. It returns an error when the configuration file is not valid or the Lease was lost.
+// free. It returns an error when the configuration file is not valid or the Lease was lost. It is called once.
 func (c *Controller) Run(ctx context.Context) error {
 	defer c.queue.ShutDown()
-	factory := informers.NewSharedInformerFactoryWithOptions(c.opts.Client, 0, informers.WithTransform(strip))
-	c.services = factory.Core().V1().Services().Lister()
-	c.informer = factory.Core().V1().Services().Informer()
+	if err := c.informer.SetTransform(strip); err != nil {
+		return fmt.Errorf("watching Services: %w", err)
+	}
 	if _, err := c.informer.AddEventHandler(c.handler()); err != nil {
 		return fmt.Errorf("watching Services: %w", err)
 	}
-	factory.Start(ctx.Done())
-	source, err := document.Follow(ctx, c.opts.Client, document.Options{
+	watch, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop()
+	watching.Go(func() { c.informer.RunWithContext(watch) })
+	source, err := document.Follow(watch, c.opts.Client, document.Options{
 		File: c.opts.File, Namespace: c.opts.Namespace, ConfigMap: c.opts.ConfigMap, Logger: c.log,
-		Apply: c.configure, Refused: func(cm *corev1.ConfigMap, why error) { c.refused(ctx, cm, why) },
+		Apply: c.configure, Refused: func(cm *corev1.ConfigMap, why error) { c.refused(watch, cm, why) },
 	})
 	if err != nil {
 		return err
@@ -91,10 +113,13 @@ func (c *Controller) Run(ctx context.Context) error {
 	return c.elect(ctx)
 }
 
-// handler queues the Services that may concern us. Those of other types are let through when they carry our
-// condition, because it has to go.
+// handler queues every Service that changes, whatever its type: one that is ours no longer has to be let go of.
+// Before this replica has adopted there is nothing to queue: adopting looks at all that came before.
 func (c *Controller) handler() cache.ResourceEventHandler {
 	enqueue := func(o any) {
+		if c.current() == nil {
+			return
+		}
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(o); err == nil {
 			c.queue.Add(key)
 		}
@@ -110,11 +135,18 @@ func strip(o any) (any, error) {
 	return o, nil
 }
 
+// current returns the allocator; nil while this replica does not assign addresses.
+func (c *Controller) current() *ipam.Allocator {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.allocator
+}
+
 // configure puts a new valid configuration in force.
 func (c *Controller) configure(cfg config.Config) {
 	c.mu.Lock()
 	first := c.config == nil
-	c.config = &cfg
+	c.config, c.refusal = &cfg, nil
 	allocator := c.allocator
 	c.mu.Unlock()
 	if first {
@@ -123,30 +155,38 @@ func (c *Controller) configure(cfg config.Config) {
 	if allocator == nil {
 		return
 	}
-	changes, err := allocator.SetPools(cfg.AllocatorPools(), ipam.Everything)
-	if err != nil {
+	if _, err := allocator.SetPools(cfg.AllocatorPools(), ipam.Everything); err != nil {
 		c.log.Error("applying the address pools", zap.Error(err))
 		return
 	}
-	c.enqueue(changes, "")
-	c.enqueueAll() // a Service whose status was foreign may lie in a pool now
+	c.enqueueAll() // also for those that nothing has changed for: what a status says of its pool may be another
 }
 
-// refused tells the person who wrote the document what is wrong with it.
+// refused tells the person who wrote the document what is wrong with it. Only the leader tells; what it finds
+// refused when it begins to lead, lead tells.
 func (c *Controller) refused(ctx context.Context, cm *corev1.ConfigMap, why error) {
-	about := corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID}
-	if !c.leading() {
+	var r *refusal
+	if cm != nil {
+		r = &refusal{why: why, about: corev1.ObjectReference{
+			APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID,
+		}}
+	}
+	c.mu.Lock()
+	c.refusal = r
+	leading := c.leading
+	c.mu.Unlock()
+	if leading {
+		c.tell(ctx, r)
+	}
+}
+
+func (c *Controller) tell(ctx context.Context, r *refusal) {
+	if r == nil {
 		return
 	}
-	if err := c.events.Post(ctx, about, corev1.EventTypeWarning, "ConfigRefused", why.Error()); err != nil {
+	if err := c.events.Post(ctx, r.about, corev1.EventTypeWarning, "ConfigRefused", r.why.Error()); err != nil {
 		c.log.Warn("telling of a refused configuration", zap.Error(err))
 	}
-}
-
-func (c *Controller) leading() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.allocator != nil
 }
 
 // enqueue queues the owners of the changes, except one that is being looked at.

@@ -4,83 +4,134 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-
-	"github.com/kontena/network-lb/ipam"
-	"github.com/kontena/network-lb/kube/objects"
 )
 
 // The Lease's times: a dead leader is replaced after leaseDuration, and one that cannot renew stops writing
-// after renewDeadline, before anybody else may start.
+// after renewDeadline, before anybody else may start. giveBackTimeout is how long an end waits for the API server.
 const (
-	leaseDuration = 8 * time.Second
-	renewDeadline = 5 * time.Second
-	retryPeriod   = 500 * time.Millisecond
+	leaseDuration   = 8 * time.Second
+	renewDeadline   = 5 * time.Second
+	retryPeriod     = 500 * time.Millisecond
+	giveBackTimeout = 2 * time.Second
 )
 
-// elect leads whenever this replica holds the Lease, until ctx ends. The Lease is given back only after the
-// last write, so that a successor never meets a predecessor's write.
+// elect leads as soon as this replica holds the Lease, until ctx ends or the Lease is lost; then the process is
+// to end. The Lease is given back only after the last write, so that a successor never meets a predecessor's
+// write. The elector does not give it back itself, because it would do so before the workers have stopped
+// whenever it could not renew in time.
 func (c *Controller) elect(ctx context.Context) error {
-	lease, release := context.WithCancel(context.WithoutCancel(ctx))
-	defer release()
-	var working sync.Mutex // held while this replica leads
-	var failure error
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	expiry := time.AfterFunc(math.MaxInt64, stop)
+	defer expiry.Stop()
+	lease := &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: c.opts.Namespace, Name: c.opts.Lease},
+		Client:     c.opts.Client.CoordinationV1(),
+		LockConfig: resourcelock.ResourceLockConfig{Identity: c.opts.Identity},
+	}
+	started := make(chan struct{}, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: c.opts.Namespace, Name: c.opts.Lease},
-			Client:     c.opts.Client.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: c.opts.Identity},
-		},
-		LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
-		ReleaseOnCancel: true, Name: c.opts.Lease,
+		Lock:          watched{lease, func(at time.Time) { expiry.Reset(time.Until(at.Add(renewDeadline))) }},
+		LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod, Name: c.opts.Lease,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(held context.Context) {
-				working.Lock()
-				defer working.Unlock()
-				work, cancel := context.WithCancel(held)
-				defer context.AfterFunc(ctx, cancel)()
-				defer cancel()
-				if ctx.Err() != nil {
-					return
-				}
-				c.log.Info("leading", zap.String("lease", c.opts.Lease))
-				if failure = c.lead(work); failure != nil {
-					release()
-				}
-			},
+			OnStartedLeading: func(context.Context) { started <- struct{}{} },
 			OnStoppedLeading: func() {},
 		},
 	})
 	if err != nil {
 		return fmt.Errorf("preparing the leader election: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() {
-		working.Lock() // the workers have stopped
-		defer working.Unlock()
-		release()
-	})()
-	elector.Run(lease)
-	working.Lock()
-	defer working.Unlock()
-	if failure != nil || ctx.Err() != nil {
-		return failure
+	election, end := context.WithCancel(context.WithoutCancel(ctx)) // goes on while the workers stop
+	defer end()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer stop()
+		elector.Run(election)
+	}()
+	select {
+	case <-started:
+		c.log.Info("leading", zap.String("lease", c.opts.Lease))
+		err = c.lead(work)
+	case <-work.Done():
 	}
-	return errors.New("the Lease was lost; another replica may lead now")
+	end()
+	<-ended
+	c.giveBack(lease)
+	if err == nil && ctx.Err() == nil {
+		err = errors.New("the Lease was lost; another replica may lead now")
+	}
+	return err
+}
+
+// watched is a Lease that tells of each renewal. The elector itself counts its deadline from the answer to a
+// renewal, and from half a second after it; other replicas may count from the request.
+type watched struct {
+	resourcelock.Interface
+	renewed func(at time.Time)
+}
+
+func (w watched) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	at := time.Now()
+	err := w.Interface.Create(ctx, r)
+	if err == nil {
+		w.renewed(at)
+	}
+	return err
+}
+
+func (w watched) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	at := time.Now()
+	err := w.Interface.Update(ctx, r)
+	if err == nil {
+		w.renewed(at)
+	}
+	return err
+}
+
+// giveBack frees the Lease if it is this replica's, so that another need not wait until it has run out.
+func (c *Controller) giveBack(lease resourcelock.Interface) {
+	ctx, cancel := context.WithTimeout(context.Background(), giveBackTimeout)
+	defer cancel()
+	record, _, err := lease.Get(ctx)
+	if err == nil && record.HolderIdentity == lease.Identity() {
+		now := metav1.Now()
+		err = lease.Update(ctx, resourcelock.LeaderElectionRecord{
+			LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, AcquireTime: now, RenewTime: now,
+		})
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		c.log.Warn("giving the Lease back", zap.Error(err)) // it runs out by itself
+	}
 }
 
 // lead adopts what the cluster has and then serves the queue until ctx ends.
 func (c *Controller) lead(ctx context.Context) error {
-	if err := c.fresh(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+	c.mu.Lock()
+	c.leading = true
+	refused := c.refusal
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.leading, c.allocator = false, nil
+		c.mu.Unlock()
+	}()
+	c.tell(ctx, refused)
+	err := c.fresh(ctx)
+	if ctx.Err() != nil {
+		return nil // an end, not a failure
+	}
+	if err != nil {
+		return err
 	}
 	select {
 	case <-c.configured:
@@ -90,11 +141,6 @@ func (c *Controller) lead(ctx context.Context) error {
 	if err := c.adopt(); err != nil {
 		return err
 	}
-	defer func() {
-		c.mu.Lock()
-		c.allocator = nil
-		c.mu.Unlock()
-	}()
 	var workers sync.WaitGroup
 	for range writers {
 		workers.Go(func() { c.work(ctx) })
@@ -103,70 +149,4 @@ func (c *Controller) lead(ctx context.Context) error {
 	c.queue.ShutDown() // a replica that stops leading ends with its process
 	workers.Wait()
 	return nil
-}
-
-// fresh waits until the cache holds at least every Service as the API server holds it now: an older cache would
-// show addresses as free that the predecessor has just given away. A Service that the cache still has although
-// it was deleted does no harm: its address was not given away before the cache caught up.
-func (c *Controller) fresh(ctx context.Context) error {
-	now, err := c.opts.Client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("reading the Services: %w", err)
-	}
-	newest := ""
-	for _, s := range now.Items {
-		if order, err := resourceversion.CompareResourceVersion(s.ResourceVersion, newest); newest == "" || err == nil && order > 0 {
-			newest = s.ResourceVersion
-		}
-	}
-	return wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) {
-		if !c.informer.HasSynced() {
-			return false, nil
-		}
-		if newest == "" {
-			return true, nil
-		}
-		order, err := resourceversion.CompareResourceVersion(c.informer.LastSyncResourceVersion(), newest)
-		return order >= 0, err
-	})
-}
-
-// adopt makes the allocator from what the Services' statuses say, all at once, and then lets those without an
-// address ask in order of age.
-func (c *Controller) adopt() error {
-	c.mu.Lock() // a configuration that comes meanwhile waits, and then meets the allocator
-	defer c.mu.Unlock()
-	allocator, err := ipam.New(c.config.AllocatorPools())
-	if err != nil {
-		return fmt.Errorf("applying the address pools: %w", err)
-	}
-	var holdings []ipam.Holding
-	var asking []objects.Service
-	for _, s := range c.all() {
-		switch {
-		case !s.Handled || foreign(s, *c.config):
-		case len(s.Status) > 0:
-			holdings = append(holdings, ipam.Holding{Request: request(s), Addrs: s.Status})
-		default:
-			asking = append(asking, s)
-		}
-	}
-	allocator.Adopt(holdings)
-	slices.SortFunc(asking, func(a, b objects.Service) int { return a.Created.Compare(b.Created) })
-	for _, s := range asking {
-		if s.Problem == nil {
-			allocator.Assign(request(s))
-		}
-	}
-	c.log.Info("adopted", zap.Int("services", len(holdings)), zap.Int("asking", len(asking)))
-	c.allocator = allocator
-	c.enqueueAll()
-	return nil
-}
-
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }

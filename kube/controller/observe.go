@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontena/network-lb/kube/document"
+	"github.com/kontena/network-lb/kube/serve"
 )
 
 // Status is what a person can look at.
@@ -24,9 +25,9 @@ type PoolStatus struct {
 // Status returns the controller's present state; pools are shown by the replica that leads.
 func (c *Controller) Status() Status {
 	c.mu.Lock()
-	allocator, source := c.allocator, c.document
+	allocator, source, leading := c.allocator, c.document, c.leading
 	c.mu.Unlock()
-	s := Status{Leading: allocator != nil, Stale: source != nil && source.Stale()}
+	s := Status{Leading: leading, Stale: source != nil && source.Stale()}
 	if allocator != nil {
 		for _, u := range allocator.Usage() {
 			s.Pools = append(s.Pools, PoolStatus{Pool: u.Pool, Family: u.Family.String(), Size: u.Size.String(), InUse: u.InUse})
@@ -48,40 +49,22 @@ var (
 var Descs = []*prometheus.Desc{document.StaleDesc, leadingDesc, sizeDesc, inUseDesc}
 
 // Metrics returns the controller's metrics; docs/metrics.md lists them.
-func (c *Controller) Metrics() prometheus.Gatherer {
-	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(collector{c})
-	return r
-}
+func (c *Controller) Metrics() prometheus.Gatherer { return serve.Gauges(Descs, c.measure) }
 
-type collector struct{ c *Controller }
-
-// Describe implements prometheus.Collector.
-func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range Descs {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m collector) Collect(ch chan<- prometheus.Metric) {
-	m.c.mu.Lock()
-	allocator, source := m.c.allocator, m.c.document
-	m.c.mu.Unlock()
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
+func (c *Controller) measure(set serve.Gauge) {
+	c.mu.Lock()
+	allocator, source, leading := c.allocator, c.document, c.leading
+	c.mu.Unlock()
+	set(leadingDesc, serve.Truth(leading))
 	if source != nil {
-		source.Collect(ch)
+		set(document.StaleDesc, serve.Truth(source.Stale()))
 	}
 	if allocator == nil {
-		gauge(leadingDesc, 0)
 		return
 	}
-	gauge(leadingDesc, 1)
 	for _, u := range allocator.Usage() {
 		size, _ := u.Size.Float64()
-		gauge(sizeDesc, size, u.Pool, u.Family.String())
-		gauge(inUseDesc, float64(u.InUse), u.Pool, u.Family.String())
+		set(sizeDesc, size, u.Pool, u.Family.String())
+		set(inUseDesc, float64(u.InUse), u.Pool, u.Family.String())
 	}
 }

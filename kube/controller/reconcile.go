@@ -13,9 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 
-	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/kube/objects"
 )
@@ -29,10 +27,11 @@ func (c *Controller) work(ctx context.Context) {
 		err := c.reconcile(ctx, key)
 		switch {
 		case ctx.Err() != nil:
-		case err == nil:
+		case err == nil, apierrors.IsNotFound(err): // it is gone, and the cache will say so
 			c.queue.Forget(key)
 		default:
-			if !apierrors.IsConflict(err) { // a conflict means that the cache is about to learn something
+			// A conflict or an address not let go of yet means that the cache is about to learn something.
+			if !apierrors.IsConflict(err) && !errors.Is(err, errShown) {
 				c.log.Warn("writing a Service's status", zap.String("service", key), zap.Error(err))
 			}
 			c.queue.AddRateLimited(key)
@@ -46,22 +45,17 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	c.mu.Lock()
-	allocator, cfg := c.allocator, c.config
-	c.mu.Unlock()
-	namespace, name, err := cache.SplitMetaNamespaceKey(key)
+	allocator := c.current()
+	o, found, err := c.informer.GetStore().GetByKey(key)
 	if err != nil {
-		return nil
+		return fmt.Errorf("reading the cache: %w", err)
 	}
-	o, err := c.services.Services(namespace).Get(name)
-	if apierrors.IsNotFound(err) {
+	svc, ok := o.(*corev1.Service)
+	if !found || !ok {
 		c.enqueue(allocator.Release(ipam.Owner(key)), key)
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	s := objects.FromService(o)
+	s := objects.FromService(svc)
 	if !s.Handled {
 		c.enqueue(allocator.Release(ipam.Owner(key)), key)
 		if s.Allocated == nil {
@@ -70,47 +64,35 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 		// Where somebody else wrote the addresses, only our condition goes.
 		return c.patch(ctx, s, status{clear: true, keep: s.Allocated.Reason == reasonForeign})
 	}
-	if foreign(s, *cfg) {
-		c.enqueue(allocator.Release(ipam.Owner(key)), key)
-		return c.write(ctx, o, s, status{keep: true, reason: reasonForeign,
+	c.enqueue(ask(s, allocator), key)
+	if foreign(s, allocator) {
+		return c.write(ctx, s, status{keep: true, reason: reasonForeign,
 			message: "the status holds an address that is in none of our pools and was not written by us; it is left alone"})
 	}
-	if s.Problem == nil {
-		c.enqueue(allocator.Assign(request(s)), key)
+	want := wanted(s, allocator)
+	if shown := c.elsewhere(want.addrs, s); shown != nil {
+		// What is to go from this status goes meanwhile, or two that exchange addresses would wait for each other.
+		if less := want.without(s, shown); len(less.addrs) < len(s.Status) {
+			if err := c.write(ctx, s, less); err != nil {
+				return err
+			}
+		}
+		return shown
 	}
-	return c.write(ctx, o, s, wanted(s, allocator))
+	return c.write(ctx, s, want)
+}
+
+// ask tells the allocator what the Service asks for. One that is new to it may have an address already.
+func ask(s objects.Service, allocator *ipam.Allocator) []ipam.Change {
+	h := holding(s, allocator)
+	if _, err := allocator.Lookup(h.Owner); errors.Is(err, ipam.ErrUnknownOwner) {
+		return allocator.Adopt([]ipam.Holding{h})
+	}
+	return allocator.Assign(h.Request)
 }
 
 // reasonForeign is the condition's reason on a Service whose status somebody else wrote.
 const reasonForeign = "ForeignStatus"
-
-// foreign says that somebody else wrote the status: an entry of it is in none of our pools, and it does not
-// carry our condition.
-func foreign(s objects.Service, cfg config.Config) bool {
-	if s.Allocated != nil && s.Allocated.Reason != reasonForeign {
-		return false
-	}
-	if s.Foreign > 0 {
-		return true
-	}
-	for _, a := range s.Status {
-		if !inPools(cfg, a) {
-			return true
-		}
-	}
-	return false
-}
-
-func inPools(cfg config.Config, a netip.Addr) bool {
-	return slices.ContainsFunc(cfg.Pools, func(p config.Pool) bool { return p.Contains(a) })
-}
-
-func request(s objects.Service) ipam.Request {
-	return ipam.Request{
-		Owner: ipam.Owner(s.Key()), Families: s.Families, Pool: s.Pool, Addresses: s.Requested,
-		Created: s.Created, Since: s.Created,
-	}
-}
 
 // status is what a Service's status is to say of us.
 type status struct {
@@ -124,26 +106,30 @@ type status struct {
 // wanted turns the allocator's answer into a status.
 func wanted(s objects.Service, allocator *ipam.Allocator) status {
 	got, err := allocator.Lookup(ipam.Owner(s.Key()))
-	if got.Pool == "" {
-		if s.Problem != nil {
-			err = s.Problem
-		}
-		if err == nil {
-			err = errors.New("the Service has not asked for an address yet")
-		}
-		reason := ipam.Reason(err)
-		if reason == "" {
-			reason = "InvalidRequest"
-		}
-		return status{reason: reason, message: err.Error()}
-	}
-	w := status{allocated: true, reason: "Allocated", addrs: ordered(s, got)}
-	w.message = fmt.Sprintf("%s from pool %q", join(w.addrs), got.Pool)
 	if s.Problem != nil {
 		err = s.Problem
 	}
+	if got.Pool == "" {
+		reason := ipam.Reason(err)
+		if reason == "" {
+			reason = ipam.InvalidRequest
+		}
+		return status{reason: reason, message: fmt.Sprint(err)}
+	}
+	w := status{allocated: true, reason: "Allocated", addrs: ordered(s, got)}
+	w.message = fmt.Sprintf("%s from pool %q", join(w.addrs), got.Pool)
 	if err != nil { // it keeps what it has, although it asks for something else
 		w.message += "; " + err.Error()
+	}
+	return w
+}
+
+// without returns a status with only those of its addresses that the Service shows already, and why.
+func (w status) without(s objects.Service, why error) status {
+	w.addrs = slices.DeleteFunc(slices.Clone(w.addrs), func(a netip.Addr) bool { return !slices.Contains(s.Status, a) })
+	w.message = why.Error()
+	if len(w.addrs) == 0 {
+		w.allocated, w.reason = false, ipam.AddressInUse
 	}
 	return w
 }
@@ -166,7 +152,7 @@ func join(addrs []netip.Addr) string {
 }
 
 // write sends the status when the Service does not show it yet, and tells of a transition by an Event.
-func (c *Controller) write(ctx context.Context, o *corev1.Service, s objects.Service, want status) error {
+func (c *Controller) write(ctx context.Context, s objects.Service, want status) error {
 	if want.shownBy(s) {
 		return nil
 	}
@@ -178,7 +164,7 @@ func (c *Controller) write(ctx context.Context, o *corev1.Service, s objects.Ser
 		eventType = corev1.EventTypeNormal
 	}
 	c.log.Info("status written", zap.String("service", s.Key()), zap.String("reason", want.reason), zap.String("message", want.message))
-	about := corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion}
+	about := corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion}
 	if err := c.events.Post(ctx, about, eventType, want.reason, want.message); err != nil {
 		c.log.Warn("telling of a status", zap.Error(err)) // the status itself says it too
 	}
@@ -188,8 +174,5 @@ func (c *Controller) write(ctx context.Context, o *corev1.Service, s objects.Ser
 func (c *Controller) patch(ctx context.Context, s objects.Service, want status) error {
 	_, err := c.opts.Client.CoreV1().Services(s.Namespace).Patch(ctx, s.Name, types.StrategicMergePatchType,
 		patchOf(s, want, metav1.Now()), metav1.PatchOptions{FieldManager: "network-lb-controller"}, "status")
-	if apierrors.IsNotFound(err) {
-		return nil // it is gone, and the cache will say so
-	}
 	return err
 }

@@ -1,10 +1,11 @@
-// Package document follows the addon's configuration document, in a ConfigMap or a file, and hands on every
+// Package document follows the product's configuration document, in a ConfigMap or a file, and hands on every
 // version of it that is valid. A version that is not valid is reported and changes nothing: the last good one
 // stays in force.
 package document
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -33,20 +34,29 @@ type Options struct {
 	Namespace, ConfigMap string
 	// Apply takes a valid document. It is called from one goroutine at a time.
 	Apply func(config.Config)
-	// Refused is told of every version that is not valid; nil: nobody is.
+	// Refused is told of every version that is not valid, the ConfigMap being nil where there is none. It is called
+	// like Apply; nil: nobody is told.
 	Refused func(*corev1.ConfigMap, error)
 	Logger  *zap.Logger
 }
 
 // Source follows one document. Make it with Follow.
 type Source struct {
-	opts  Options
+	opts Options
+
+	turn sync.Mutex // held while a version is looked at, so that they take effect in their order
+	last *version   // looked at last; nil: there is no ConfigMap, or it was not looked at
+
 	mu    sync.Mutex
-	last  string // the text looked at last
-	seen  bool   // last is what the ConfigMap holds
-	stale bool   // it is missing or not valid
-	good  bool   // a valid document was applied once
-	err   error  // why it is stale
+	stale bool  // the document is missing or not valid
+	good  bool  // a valid document was applied once
+	err   error // why it is stale
+}
+
+// version is what the ConfigMap says.
+type version struct {
+	text  string
+	found bool
 }
 
 // Follow reads the document and then follows it until ctx ends. It returns an error when a file cannot be
@@ -75,43 +85,63 @@ func Follow(ctx context.Context, client kubernetes.Interface, opts Options) (*So
 	factory.Start(ctx.Done())
 	go func() {
 		if cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) && len(informer.GetStore().List()) == 0 {
-			s.gone(fmt.Errorf("there is no ConfigMap %s/%s; the chart makes it", opts.Namespace, opts.ConfigMap))
+			s.missing(fmt.Errorf("there is no ConfigMap %s/%s; the chart makes it", opts.Namespace, opts.ConfigMap))
 		}
 	}()
 	return s, nil
 }
 
 func (s *Source) readFile() error {
-	data, err := os.ReadFile(s.opts.File)
+	cfg, warnings, err := ReadFile(s.opts.File)
 	if err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
-	}
-	cfg, warnings, err := config.Parse(data)
-	if err != nil {
-		return fmt.Errorf("%s is not a valid configuration:\n%w", s.opts.File, err)
+		return err
 	}
 	s.accept(cfg, warnings)
 	return nil
 }
+
+// ReadFile reads a document from a file. The error names every mistake in it, each on a line.
+func ReadFile(name string) (config.Config, []config.Warning, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return config.Config{}, nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	cfg, warnings, err := config.Parse(data)
+	if err != nil {
+		return config.Config{}, warnings, fmt.Errorf("%s is not a valid configuration:\n%w", name, err)
+	}
+	if !cfg.Enabled {
+		return config.Config{}, warnings, fmt.Errorf("%s: %w", name, errDisabled)
+	}
+	return cfg, warnings, nil
+}
+
+// errDisabled refuses a document with enabled: false, which is meant for the chart: it then takes the processes
+// away, and what they have announced until then goes with them. In force it would take all addresses from the
+// Services.
+var errDisabled = errors.New("enabled: false is carried out by the chart, which removes the processes; until then nothing changes")
 
 func (s *Source) changed(o any) {
 	cm, ok := o.(*corev1.ConfigMap)
 	if !ok {
 		return
 	}
-	text, found := cm.Data[Key]
-	s.mu.Lock()
-	same := s.seen && s.last == text
-	s.seen, s.last = true, text
-	s.mu.Unlock()
-	if same {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	var v version
+	v.text, v.found = cm.Data[Key]
+	if s.last != nil && *s.last == v {
 		return
 	}
-	if !found {
+	s.last = &v
+	if !v.found {
 		s.refuse(cm, fmt.Errorf("the ConfigMap %s/%s has no key %q", cm.Namespace, cm.Name, Key))
 		return
 	}
-	cfg, warnings, err := config.Parse([]byte(text))
+	cfg, warnings, err := config.Parse([]byte(v.text))
+	if err == nil && !cfg.Enabled {
+		err = errDisabled
+	}
 	if err != nil {
 		s.refuse(cm, err)
 		return
@@ -119,12 +149,21 @@ func (s *Source) changed(o any) {
 	s.accept(cfg, warnings)
 }
 
-// gone says that there is no document. Whatever comes next is looked at, also the same text again.
+// gone says that there is no document any more. Whatever comes next is looked at, also the same text again.
 func (s *Source) gone(err error) {
-	s.mu.Lock()
-	s.seen = false
-	s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.last = nil
 	s.refuse(nil, err)
+}
+
+// missing says that there was no document when the cluster was read, unless one has come since.
+func (s *Source) missing(err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.last == nil && !s.Stale() {
+		s.refuse(nil, err)
+	}
 }
 
 func (s *Source) accept(cfg config.Config, warnings []config.Warning) {
@@ -144,7 +183,7 @@ func (s *Source) refuse(cm *corev1.ConfigMap, err error) {
 	good := s.good
 	s.mu.Unlock()
 	s.opts.Logger.Error("configuration refused", zap.Bool("last_good_in_force", good), zap.Error(err))
-	if s.opts.Refused != nil && cm != nil {
+	if s.opts.Refused != nil {
 		s.opts.Refused(cm, err)
 	}
 }
@@ -159,7 +198,7 @@ func (s *Source) Ready() error {
 	case s.err != nil:
 		return fmt.Errorf("no valid configuration yet: %w", s.err)
 	}
-	return fmt.Errorf("the configuration has not been read yet")
+	return errors.New("the configuration has not been read yet")
 }
 
 // Stale reports whether the current document is missing or not valid, so that an older one, or none, is in
@@ -173,15 +212,3 @@ func (s *Source) Stale() bool {
 // StaleDesc describes the metric that says what Stale says.
 var StaleDesc = prometheus.NewDesc("network_lb_config_stale",
 	"1 while the configuration document is missing or not valid, so that an older one or none is in force.", nil, nil)
-
-// Describe implements prometheus.Collector.
-func (s *Source) Describe(ch chan<- *prometheus.Desc) { ch <- StaleDesc }
-
-// Collect implements prometheus.Collector.
-func (s *Source) Collect(ch chan<- prometheus.Metric) {
-	v := 0.0
-	if s.Stale() {
-		v = 1
-	}
-	ch <- prometheus.MustNewConstMetric(StaleDesc, prometheus.GaugeValue, v)
-}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,9 +29,6 @@ func NewPoster(client kubernetes.Interface, component, instance string) *Poster 
 
 // Post posts one Event about an object. Each call is one Event: callers post on transitions only.
 func (p *Poster) Post(ctx context.Context, about corev1.ObjectReference, eventType, reason, message string) error {
-	if len(message) > maxMessage {
-		message = message[:maxMessage-len("…")] + "…"
-	}
 	now := metav1.NewTime(time.Now())
 	namespace := about.Namespace
 	if namespace == "" {
@@ -41,7 +39,7 @@ func (p *Poster) Post(ctx context.Context, about corev1.ObjectReference, eventTy
 		InvolvedObject:      about,
 		Type:                eventType,
 		Reason:              reason,
-		Message:             message,
+		Message:             shorten(message),
 		Source:              corev1.EventSource{Component: p.component},
 		ReportingController: p.component,
 		ReportingInstance:   p.instance,
@@ -53,4 +51,16 @@ func (p *Poster) Post(ctx context.Context, about corev1.ObjectReference, eventTy
 		return fmt.Errorf("posting event %s about %s %s: %w", reason, about.Kind, about.Name, err)
 	}
 	return nil
+}
+
+// shorten cuts what is longer than an Event may be, between two characters.
+func shorten(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	end := maxMessage - len("…")
+	for end > 0 && !utf8.RuneStart(message[end]) {
+		end--
+	}
+	return message[:end] + "…"
 }

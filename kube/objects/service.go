@@ -20,8 +20,8 @@ const Prefix = "network-lb.kontena.io/"
 // ConditionAllocated says on a Service whether it has an address from our pools, and why not.
 const ConditionAllocated = Prefix + "Allocated"
 
-// Annotations by which a Service asks for something: ours first, then those of MetalLB and its ancestor, so
-// that a manifest written for either keeps working.
+// Annotations by which a Service asks for something: ours first, then MetalLB's, new and old, so that a manifest
+// written for it keeps working.
 var (
 	poolAnnotations      = []string{Prefix + "address-pool", "metallb.io/address-pool", "metallb.universe.tf/address-pool"}
 	addressesAnnotations = []string{Prefix + "load-balancer-ips", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"}
@@ -41,7 +41,8 @@ type Service struct {
 	// PrimaryV6 says that the first of its families is IPv6.
 	PrimaryV6 bool
 	// Families are those the Service has or asks for, and Pool and Requested what its annotations and
-	// spec.loadBalancerIP ask for. Problem says what of that cannot be read; nil when all is well.
+	// spec.loadBalancerIP ask for; no address where one cannot be read. Problem says what cannot be read; nil when all
+	// is well.
 	Families  ipam.Families
 	Pool      string
 	Requested []netip.Addr
@@ -61,11 +62,6 @@ type Condition struct {
 
 // Key is the Service's name in the allocator, in logs and in reports: "namespace/name".
 func (s Service) Key() string { return s.Namespace + "/" + s.Name }
-
-// Ours says that the status was written by us, or may be taken over: it is empty, or it carries our condition.
-func (s Service) Ours() bool {
-	return s.Allocated != nil || len(s.Status) == 0 && s.Foreign == 0
-}
 
 // FromService translates a Service.
 func FromService(o *corev1.Service) Service {
@@ -111,6 +107,7 @@ func (s *Service) request(o *corev1.Service) error {
 		part = strings.TrimSpace(part)
 		a, err := netip.ParseAddr(part)
 		if err != nil || a.Zone() != "" {
+			s.Requested = nil
 			return fmt.Errorf("%s: %q is not an IP address; give one address for each family, such as \"10.0.0.5\" or \"10.0.0.5,fd00::5\"", source, part)
 		}
 		s.Requested = append(s.Requested, a.Unmap())

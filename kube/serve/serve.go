@@ -28,24 +28,34 @@ type Options struct {
 	Metrics prometheus.Gatherer
 }
 
-// Beside serves while work runs. It returns when work does, with its error; an address that cannot be listened
-// on ends work and is an error too.
+// Beside serves while work runs, until work has returned, also after ctx has ended. It returns work's error. An
+// address that cannot be listened on is an error before work begins; serving that fails later ends work and is one
+// too.
 func Beside(ctx context.Context, o Options, work func(context.Context) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	public, err := listen(o.Listen, o.public())
+	if err != nil {
+		return err
+	}
+	defer public.close()
+	private, err := listen(o.StatusListen, o.private())
+	if err != nil {
+		return err
+	}
+	defer private.close()
 	errs := make([]error, 3)
 	var wg sync.WaitGroup
-	for i, task := range []func() error{
-		func() error { return work(ctx) },
-		func() error { return listen(ctx, o.Listen, o.public()) },
-		func() error { return listen(ctx, o.StatusListen, o.private()) },
-	} {
+	for i, w := range []window{public, private} {
 		wg.Go(func() {
-			if errs[i] = task(); errs[i] != nil || i == 0 {
+			if errs[i+1] = w.serve(); errs[i+1] != nil {
 				stop()
 			}
 		})
 	}
+	errs[0] = work(ctx)
+	public.close()
+	private.close()
 	wg.Wait()
 	return errors.Join(errs...)
 }
@@ -78,20 +88,39 @@ func (o Options) private() http.Handler {
 	return mux
 }
 
-// listen serves on the address until ctx ends; an empty one is not served.
-func listen(ctx context.Context, address string, h http.Handler) error {
+// window is one address and what is served there. The zero value serves nothing.
+type window struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// listen opens the window; an empty address is not served.
+func listen(address string, h http.Handler) (window, error) {
 	if address == "" {
-		return nil
+		return window{}, nil
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("serving HTTP: %w", err)
+		return window{}, fmt.Errorf("serving HTTP: %w", err)
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-	defer stop()
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving HTTP on %s: %w", address, err)
+	return window{l, &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}}, nil
+}
+
+// serve returns when the window is closed.
+func (w window) serve() error {
+	if w.server == nil {
+		return nil
+	}
+	if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving HTTP on %s: %w", w.listener.Addr(), err)
 	}
 	return nil
+}
+
+// close may be called more than once.
+func (w window) close() {
+	if w.server != nil {
+		_ = w.server.Close()
+		_ = w.listener.Close() // the server knows it only while it serves
+	}
 }

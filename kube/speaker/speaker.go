@@ -27,7 +27,7 @@ import (
 	"github.com/kontena/network-lb/layer2"
 )
 
-// settle is how long the loop waits after a change for others to come with it.
+// settle is the least time between two decisions: changes that come within it are decided together.
 const settle = 20 * time.Millisecond
 
 // Routes is where the plan's BGP part goes; *bgp.Speaker is one.
@@ -164,7 +164,8 @@ func (s *Speaker) configure(cfg config.Config) {
 	s.poke()
 }
 
-// loop decides after each burst of changes, from the whole view.
+// loop decides from the whole view whenever something has changed: at once after a quiet time, and then at most
+// once in each settle time, so that a burst is decided together.
 func (s *Speaker) loop(ctx context.Context) {
 	for {
 		select {
@@ -172,16 +173,16 @@ func (s *Speaker) loop(ctx context.Context) {
 			return
 		case <-s.wake:
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(settle):
-		}
 		s.mu.Lock()
 		cfg := s.config
 		s.mu.Unlock()
 		if cfg != nil {
 			s.turn(*cfg)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settle):
 		}
 	}
 }

@@ -3,6 +3,7 @@ package speaker
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -14,11 +15,12 @@ import (
 	"github.com/kontena/network-lb/kube/objects"
 )
 
-// state holds the parts of the view, each translated once, on arrival. A change replaces a part and wakes
-// the loop; what was handed out in a view is never changed.
+// state holds the parts of the view, each translated once, on arrival. A change that a decision could depend on
+// replaces a part and wakes the loop; heartbeats of nodes, Services without an address and other Services'
+// endpoints do not. What was handed out in a view is never changed.
 type state struct {
 	mu       sync.Mutex
-	services map[string]objects.Service          // by namespace/name
+	services map[string]announce.Service         // those with an address, by namespace/name, without endpoints
 	slices   map[string]map[string]objects.Slice // by the Service's, then by the slice's namespace/name
 	owners   map[string]string                   // the Service that a slice belongs to, by the slice's namespace/name
 	nodes    map[string]announce.Node
@@ -28,29 +30,42 @@ type state struct {
 
 func newState(wake func()) *state {
 	return &state{
-		services: map[string]objects.Service{}, slices: map[string]map[string]objects.Slice{}, owners: map[string]string{},
+		services: map[string]announce.Service{}, slices: map[string]map[string]objects.Slice{}, owners: map[string]string{},
 		nodes: map[string]announce.Node{}, speakers: map[string]string{}, wake: wake,
 	}
 }
 
-// update replaces one part; f runs under the lock.
-func (s *state) update(f func()) {
+// update replaces one part; replace runs under the lock and says whether a decision could depend on it.
+func (s *state) update(replace func() bool) {
 	s.mu.Lock()
-	f()
+	changed := replace()
 	s.mu.Unlock()
-	s.wake()
+	if changed {
+		s.wake()
+	}
 }
 
-// handler adapts put and remove to an informer's events. A deletion's key is all that remove gets.
-func handler[T any](put func(key string, o T), remove func(key string)) cache.ResourceEventHandler {
-	set := func(o any) {
+// put replaces an entry of one of the state's maps, or deletes it, and says whether that changed anything.
+func put[T any](m map[string]T, key string, value T, present bool) bool {
+	before, was := m[key]
+	if present {
+		m[key] = value
+	} else {
+		delete(m, key)
+	}
+	return was != present || present && !reflect.DeepEqual(before, value)
+}
+
+// handler adapts set and remove to an informer's events. A deletion's key is all that remove gets.
+func handler[T any](set func(key string, o T), remove func(key string)) cache.ResourceEventHandler {
+	changed := func(o any) {
 		if key, err := cache.MetaNamespaceKeyFunc(o); err == nil {
 			if t, ok := o.(T); ok {
-				put(key, t)
+				set(key, t)
 			}
 		}
 	}
-	return cache.ResourceEventHandlerFuncs{AddFunc: set, UpdateFunc: func(_, o any) { set(o) }, DeleteFunc: func(o any) {
+	return cache.ResourceEventHandlerFuncs{AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: func(o any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(o); err == nil {
 			remove(key)
 		}
@@ -60,53 +75,65 @@ func handler[T any](put func(key string, o T), remove func(key string)) cache.Re
 func (s *state) serviceHandler() cache.ResourceEventHandler {
 	return handler(func(key string, o *corev1.Service) {
 		svc := objects.FromService(o)
-		s.update(func() {
-			if svc.Handled {
-				s.services[key] = svc
-			} else {
-				delete(s.services, key)
-			}
-		})
-	}, func(key string) { s.update(func() { delete(s.services, key) }) })
+		part := announce.Service{Name: key, Addrs: svc.Status, Local: svc.Local, Allocated: svc.Allocated != nil && svc.Allocated.True}
+		s.update(func() bool { return put(s.services, key, part, svc.Handled && len(svc.Status) > 0) })
+	}, func(key string) {
+		s.update(func() bool { return put(s.services, key, announce.Service{}, false) })
+	})
 }
 
 func (s *state) sliceHandler() cache.ResourceEventHandler {
-	drop := func(key string) {
-		owner := s.owners[key]
-		delete(s.owners, key)
-		delete(s.slices[owner], key)
-		if len(s.slices[owner]) == 0 {
-			delete(s.slices, owner)
-		}
-	}
 	return handler(func(key string, o *discoveryv1.EndpointSlice) {
 		slice := objects.FromSlice(o)
-		s.update(func() {
-			drop(key)
-			if slice.Service == "" {
-				return
-			}
-			if s.slices[slice.Service] == nil {
-				s.slices[slice.Service] = map[string]objects.Slice{}
-			}
-			s.owners[key] = slice.Service
-			s.slices[slice.Service][key] = slice
-		})
-	}, func(key string) { s.update(func() { drop(key) }) })
+		s.update(func() bool { return s.putSlice(key, slice) })
+	}, func(key string) {
+		s.update(func() bool { return s.putSlice(key, objects.Slice{}) })
+	})
+}
+
+// putSlice replaces a slice, which may have belonged to another Service; one without a Service is deleted. Only
+// Services with an address are worth a decision.
+func (s *state) putSlice(key string, slice objects.Slice) bool {
+	changed := false
+	set := func(service string, present bool) {
+		if service == "" {
+			return
+		}
+		if s.slices[service] == nil {
+			s.slices[service] = map[string]objects.Slice{}
+		}
+		if put(s.slices[service], key, slice, present) {
+			_, announced := s.services[service]
+			changed = changed || announced
+		}
+		if len(s.slices[service]) == 0 {
+			delete(s.slices, service)
+		}
+	}
+	if before := s.owners[key]; before != slice.Service {
+		set(before, false)
+	}
+	set(slice.Service, true)
+	put(s.owners, key, slice.Service, slice.Service != "")
+	return changed
 }
 
 func (s *state) nodeHandler() cache.ResourceEventHandler {
 	return handler(func(key string, o *corev1.Node) {
 		n := objects.FromNode(o)
-		s.update(func() { s.nodes[key] = n })
-	}, func(key string) { s.update(func() { delete(s.nodes, key) }) })
+		s.update(func() bool { return put(s.nodes, key, n, true) })
+	}, func(key string) {
+		s.update(func() bool { return put(s.nodes, key, announce.Node{}, false) })
+	})
 }
 
 func (s *state) podHandler() cache.ResourceEventHandler {
 	return handler(func(key string, o *corev1.Pod) {
 		node := objects.Speaker(o)
-		s.update(func() { s.speakers[key] = node })
-	}, func(key string) { s.update(func() { delete(s.speakers, key) }) })
+		s.update(func() bool { return put(s.speakers, key, node, node != "") })
+	}, func(key string) {
+		s.update(func() bool { return put(s.speakers, key, "", false) })
+	})
 }
 
 // view returns what is known now, without the configuration, in a fixed order.
@@ -123,13 +150,8 @@ func (s *state) view(node string) announce.View {
 		v.Nodes = append(v.Nodes, n)
 	}
 	for key, svc := range s.services {
-		if len(svc.Status) == 0 {
-			continue
-		}
-		v.Services = append(v.Services, announce.Service{
-			Name: key, Addrs: svc.Status, Local: svc.Local, Allocated: svc.Allocated != nil && svc.Allocated.True,
-			Endpoints: objects.Merge(slices.Collect(maps.Values(s.slices[key]))...),
-		})
+		svc.Endpoints = objects.Merge(slices.Collect(maps.Values(s.slices[key]))...)
+		v.Services = append(v.Services, svc)
 	}
 	slices.SortFunc(v.Nodes, func(a, b announce.Node) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(v.Services, func(a, b announce.Service) int { return cmp.Compare(a.Name, b.Name) })

@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -14,6 +15,20 @@ type Bind struct{ Source, Target string }
 // What is mounted inside stays inside, and is gone when the namespace goes. The file must lie on a mount of
 // its own with private propagation (Linux refuses to keep a mount namespace elsewhere).
 func AddMount(file string, binds []Bind) error {
+	// Linux keeps a mount namespace only from within one that is older, and from 6.18 on it tells age by numbers
+	// that each processor takes from a batch of its own. Where this process is itself in a namespace that somebody
+	// made, as in a container, about every second new one therefore passes for older, and is refused: make another.
+	const attempts = 50
+	var err error
+	for range attempts {
+		if err = addMount(file, binds); !errors.Is(err, unix.EINVAL) {
+			return err
+		}
+	}
+	return err
+}
+
+func addMount(file string, binds []Bind) error {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		return err
 	}

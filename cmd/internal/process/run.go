@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+
+	"github.com/kontena/network-lb/kube/document"
 )
 
 // Exit codes of the binaries.
@@ -27,8 +29,8 @@ const (
 var Common = []Option{
 	{Name: "log-level", Default: "info", Usage: "debug, info, warn or error"},
 	{Name: "kubeconfig", Usage: "kubeconfig file, for a process outside a cluster; empty: the Pod's own account"},
-	{Name: "namespace", Default: "network-lb", Usage: "namespace of the installation"},
-	{Name: "config-map", Default: "network-lb", Usage: "name of the ConfigMap with the configuration (key config.yaml)"},
+	{Name: "namespace", Default: "kontena-network-lb", Usage: "namespace of the installation"},
+	{Name: "config-map", Default: "network-lb-config", Usage: "name of the ConfigMap with the configuration (key config.yaml)"},
 	{Name: "config", Usage: "configuration file, read once, in place of the ConfigMap"},
 }
 
@@ -46,10 +48,17 @@ func Main(name, summary string, options []Option, run func(context.Context, Valu
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		return ExitUsage
 	}
+	if file := values["config"]; file != "" { // before a cluster is looked for: a person has just written it
+		if _, _, err := document.ReadFile(file); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+			return ExitFailure
+		}
+	}
 	defer func() { _ = log.Sync() }() // standard error cannot be synced everywhere
 	klog.SetLogger(zapr.NewLogger(log.Named("client-go")))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second signal ends the process at once
 	log.Info("starting", zap.String("process", name), zap.String("version", Version))
 	if err := run(ctx, values, log); err != nil {
 		log.Error("stopped", zap.Error(err))
@@ -62,7 +71,7 @@ func Main(name, summary string, options []Option, run func(context.Context, Valu
 func logger(level string) (*zap.Logger, error) {
 	l, err := zapcore.ParseLevel(level)
 	if err != nil || l > zapcore.ErrorLevel {
-		return nil, fmt.Errorf("--log-level: %q is none; use debug, info, warn or error", level)
+		return nil, fmt.Errorf("--log-level: %q is not a level; use debug, info, warn or error", level)
 	}
 	c := zap.NewProductionConfig()
 	c.Level = zap.NewAtomicLevelAt(l)

@@ -1,0 +1,55 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kontena/network-lb/kube/objects"
+)
+
+// byAddress is the cache's index of the Services whose status is ours, by the addresses in it.
+const byAddress = "address"
+
+func shownAddresses(o any) ([]string, error) {
+	svc, ok := o.(*corev1.Service)
+	if !ok {
+		return nil, nil
+	}
+	s := objects.FromService(svc)
+	if s.Allocated == nil && !s.Handled || s.Allocated != nil && s.Allocated.Reason == reasonForeign {
+		return nil, nil
+	}
+	var keys []string
+	for _, a := range s.Status {
+		keys = append(keys, a.String())
+	}
+	return keys, nil
+}
+
+// errShown is the error of an address that another Service still shows.
+var errShown = errors.New("the address is not let go of yet")
+
+// elsewhere returns an error while another Service's status shows one of the addresses that the Service is to
+// show. It is written only when that one has let go of it: were this process to end between the two writes, its
+// successor could not know whose it is.
+func (c *Controller) elsewhere(addrs []netip.Addr, s objects.Service) error {
+	for _, a := range addrs {
+		if slices.Contains(s.Status, a) {
+			continue
+		}
+		keys, err := c.informer.GetIndexer().IndexKeys(byAddress, a.String())
+		if err != nil {
+			return fmt.Errorf("reading the cache: %w", err)
+		}
+		for _, key := range keys {
+			if key != s.Key() {
+				return fmt.Errorf("%s is still in the status of %s: %w", a, key, errShown)
+			}
+		}
+	}
+	return nil
+}

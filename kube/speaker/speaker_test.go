@@ -1,0 +1,311 @@
+package speaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/kube/document"
+	"github.com/kontena/network-lb/layer2"
+)
+
+func TestMain(m *testing.M) {
+	klog.SetLogger(klog.Logger{})
+	os.Exit(m.Run())
+}
+
+// recorder is a Routes and, by claims, a Claims that counts.
+type recorder struct {
+	sets   int
+	peers  []bgp.Peer
+	routes []bgp.Route
+	err    error
+	claims recordedClaims
+}
+
+type recordedClaims struct {
+	sets   int
+	claims []layer2.Claim
+}
+
+func (r *recorder) Set(peers []bgp.Peer, routes []bgp.Route) error {
+	r.sets++
+	r.peers, r.routes = peers, routes
+	return r.err
+}
+func (*recorder) Status() []bgp.PeerStatus { return nil }
+
+func (c *recordedClaims) Set(claims []layer2.Claim) error {
+	c.sets++
+	c.claims = claims
+	return nil
+}
+func (*recordedClaims) Status() layer2.Status { return layer2.Status{} }
+
+// cluster is client-go's fake in a synctest bubble. It does not filter watches by label or field, so that it
+// holds only what a speaker asks for.
+type cluster struct {
+	t *testing.T
+	*fake.Clientset
+}
+
+const both = `
+address_pools:
+- {name: lan, protocol: layer2, addresses: [10.0.0.0/24]}
+- {name: routed, protocol: bgp, addresses: [10.1.0.0/24]}
+peers: [{peer_address: 192.0.2.1, peer_asn: 64501, my_asn: 64500}]
+`
+
+func inBubble(t *testing.T, f func(*testing.T, *cluster)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, &cluster{t, fake.NewClientset()}) })
+}
+
+// must is for calls on the fake of which only the error counts.
+func must[T any](c *cluster, f func(context.Context, T, metav1.CreateOptions) (T, error), o T) {
+	c.t.Helper()
+	if _, err := f(c.t.Context(), o, metav1.CreateOptions{}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// populate makes a node a with a speaker, and a Service with an endpoint there.
+func (c *cluster) populate(addrs ...string) {
+	must(c, c.CoreV1().Nodes().Create, node("a", "10.0.0.5"))
+	must(c, c.CoreV1().Pods("system").Create, pod("a"))
+	must(c, c.CoreV1().Services("prod").Create, service(addrs...))
+	must(c, c.DiscoveryV1().EndpointSlices("prod").Create, slice("one", "web", "a"))
+}
+
+func (c *cluster) configure(text string) {
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "config"}, Data: map[string]string{document.Key: text}}
+	if _, err := c.CoreV1().ConfigMaps("system").Update(c.t.Context(), cm, metav1.UpdateOptions{}); err != nil {
+		must(c, c.CoreV1().ConfigMaps("system").Create, cm)
+	}
+	pass()
+}
+
+// start runs a speaker on node a until the end of the test.
+func (c *cluster) start(client kubernetes.Interface, routes Routes, claims Claims, change func(*Options)) *Speaker {
+	o := Options{Client: client, Node: "a", Namespace: "system", ConfigMap: "config", Routes: routes, Claims: claims}
+	if change != nil {
+		change(&o)
+	}
+	s := New(o)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	c.t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			c.t.Errorf("Run = %v", err)
+		}
+	})
+	pass()
+	return s
+}
+
+func pass() {
+	time.Sleep(time.Second)
+	synctest.Wait()
+}
+
+// gated is a client whose first list of Nodes waits at a gate.
+type gated struct {
+	*cluster
+	gate chan struct{}
+}
+
+type gatedCore struct {
+	corev1client.CoreV1Interface
+	gate chan struct{}
+}
+
+type gatedNodes struct {
+	corev1client.NodeInterface
+	gate chan struct{}
+}
+
+func (g gated) CoreV1() corev1client.CoreV1Interface { return gatedCore{g.cluster.CoreV1(), g.gate} }
+func (g gatedCore) Nodes() corev1client.NodeInterface {
+	return gatedNodes{g.CoreV1Interface.Nodes(), g.gate}
+}
+func (g gatedNodes) List(ctx context.Context, o metav1.ListOptions) (*corev1.NodeList, error) {
+	<-g.gate
+	return g.NodeInterface.List(ctx, o)
+}
+
+func TestNothingBeforeTheWholeView(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(both)
+		c.populate("10.0.0.1", "10.1.0.1")
+		gate, r := make(chan struct{}), &recorder{}
+		s := c.start(gated{c, gate}, r, &r.claims, nil)
+		time.Sleep(time.Minute)
+		if r.sets+r.claims.sets > 0 {
+			t.Error("decided before the Nodes were read")
+		}
+		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "not all been read") {
+			t.Errorf("Ready = %v", err)
+		}
+		close(gate)
+		pass()
+		if r.sets != 1 || r.claims.sets != 1 || len(r.peers) != 1 || len(r.routes) != 1 || len(r.claims.claims) != 1 {
+			t.Errorf("the first decision is %+v", r)
+		}
+		if err := s.Ready(); err != nil {
+			t.Errorf("Ready = %v", err)
+		}
+	})
+}
+
+func TestNothingBeforeAConfiguration(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.populate("10.0.0.1")
+		r := &recorder{}
+		s := c.start(c, r, &r.claims, nil)
+		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "there is no ConfigMap") {
+			t.Errorf("Ready = %v", err)
+		}
+		c.configure("address_pools: nonsense")
+		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "address_pools") || r.sets+r.claims.sets > 0 {
+			t.Errorf("with a bad document Ready = %v, and %d decisions", err, r.sets)
+		}
+		c.configure(both)
+		if err := s.Ready(); err != nil || r.sets != 1 || len(r.claims.claims) != 1 {
+			t.Errorf("Ready = %v, %+v", err, r)
+		}
+		c.configure("address_pools: nonsense")
+		if !s.Status().Stale || s.Ready() != nil || r.sets != 1 {
+			t.Errorf("a bad document changes something: %+v, %d decisions", s.Status(), r.sets)
+		}
+	})
+}
+
+func TestBurstsCoalesce(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(both)
+		c.populate("10.0.0.1")
+		r := &recorder{}
+		c.start(c, r, &r.claims, nil)
+		for i := range 100 {
+			s := service(fmt.Sprintf("10.0.0.%d", 100+i))
+			s.Name = fmt.Sprint("web-", i)
+			must(c, c.CoreV1().Services("prod").Create, s)
+			must(c, c.DiscoveryV1().EndpointSlices("prod").Create, slice(s.Name, s.Name, "a"))
+		}
+		pass()
+		// One before the burst, one for its first change, at once, and one for all others.
+		if r.sets != 3 || len(r.claims.claims) != 101 {
+			t.Errorf("after a burst there were %d decisions, the last with %d claims; want 3 with 101", r.sets, len(r.claims.claims))
+		}
+		time.Sleep(time.Hour)
+		if r.sets != 3 {
+			t.Errorf("%d decisions although nothing changed", r.sets)
+		}
+	})
+}
+
+func TestPreferComesFirst(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(both)
+		c.populate("10.0.0.1")
+		r := &recorder{}
+		var told []netip.Addr
+		c.start(c, r, &r.claims, func(o *Options) {
+			o.Prefer = func(own []netip.Addr) {
+				if told = own; r.sets+r.claims.sets > 0 {
+					t.Error("told after the first decision was carried out")
+				}
+			}
+		})
+		if want := []netip.Addr{netip.MustParseAddr("10.0.0.5")}; !slices.Equal(told, want) {
+			t.Errorf("told %v, want %v", told, want)
+		}
+	})
+}
+
+func TestProblemIsShown(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(both)
+		c.populate("10.0.0.1")
+		r := &recorder{err: errors.New("peer 192.0.2.1: no")}
+		s := c.start(c, r, &r.claims, nil)
+		if got := s.Status().Problem; got != "peer 192.0.2.1: no" || len(r.claims.claims) != 1 {
+			t.Errorf("Problem = %q, claims %v", got, r.claims.claims)
+		}
+	})
+}
+
+func TestBeforeRun(t *testing.T) {
+	r := &recorder{}
+	s := New(Options{Node: "a", Routes: r, Claims: &r.claims})
+	if err := s.Ready(); err == nil || err.Error() != "the speaker has not started yet" {
+		t.Errorf("Ready = %v", err)
+	}
+	if got := s.Status(); got.Node != "a" || len(got.Decisions) > 0 {
+		t.Errorf("Status = %+v", got)
+	}
+	if _, err := s.Metrics().Gather(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnnounces drives a real BGP speaker against a simulated router.
+func TestAnnounces(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		router := netip.MustParseAddr("192.0.2.1")
+		var memory bgp.Memory
+		routes := bgp.NewSpeaker(&memory, bgp.Options{})
+		defer routes.Close(false)
+		var claims recordedClaims
+		c.configure(both)
+		c.populate("10.0.0.1", "10.1.0.1")
+		s := c.start(c, routes, &claims, nil)
+		if len(claims.claims) != 1 || claims.claims[0].Addr != netip.MustParseAddr("10.0.0.1") {
+			t.Errorf("claims %v, want 10.0.0.1", claims.claims)
+		}
+		if got, want := memory.Routes(router), []netip.Prefix{netip.MustParsePrefix("10.1.0.1/32")}; !slices.Equal(got, want) {
+			t.Errorf("the router has %v, want %v", got, want)
+		}
+		status := s.Status()
+		if len(status.Decisions) != 2 || status.Decisions[0].Reason != "" || status.Decisions[1].Reason != "" {
+			t.Errorf("decisions %+v", status.Decisions)
+		}
+		if err := testutil.GatherAndCompare(s.Metrics(), strings.NewReader(`
+# HELP network_lb_addresses_announced Addresses that this node announces.
+# TYPE network_lb_addresses_announced gauge
+network_lb_addresses_announced{protocol="bgp"} 1
+network_lb_addresses_announced{protocol="layer2"} 1
+# HELP network_lb_bgp_session_up 1 while the BGP session with the peer is Established.
+# TYPE network_lb_bgp_session_up gauge
+network_lb_bgp_session_up{peer="192.0.2.1"} 1
+`), "network_lb_addresses_announced", "network_lb_bgp_session_up"); err != nil {
+			t.Error(err)
+		}
+
+		if err := c.CoreV1().Services("prod").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		pass()
+		if len(claims.claims) > 0 || len(memory.Routes(router)) > 0 {
+			t.Errorf("after its deletion the Service is announced: %v, %v", claims.claims, memory.Routes(router))
+		}
+	})
+}

@@ -1,0 +1,102 @@
+package speaker
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/kontena/network-lb/announce"
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/layer2"
+)
+
+// Status is what a person can look at: every decision with its reason, the sessions and the claims.
+type Status struct {
+	Node      string             `json:"node"`
+	Stale     bool               `json:"config_stale"`
+	Problem   string             `json:"problem,omitempty"` // what went wrong carrying out the last decisions
+	Decisions []announce.Verdict `json:"decisions"`
+	BGP       []Session          `json:"bgp"`
+	Layer2    Layer2             `json:"layer2"`
+}
+
+// Session is a BGP session of this node.
+type Session struct {
+	Peer    string           `json:"peer"`
+	Address netip.Addr       `json:"address"`
+	PeerASN uint32           `json:"peer_asn"`
+	MyASN   uint32           `json:"my_asn"`
+	State   bgp.State        `json:"state"`
+	Since   time.Time        `json:"since"`
+	Reason  string           `json:"reason,omitempty"`  // of the last loss or failure
+	Problem string           `json:"problem,omitempty"` // what is refused at present
+	Flaps   int              `json:"flaps"`
+	IPv4    bgp.FamilyStatus `json:"ipv4"`
+	IPv6    bgp.FamilyStatus `json:"ipv6"`
+}
+
+// Layer2 is what this node answers by ARP and NDP.
+type Layer2 struct {
+	Interfaces []Interface `json:"interfaces"`
+	Claims     []Claim     `json:"claims"`
+}
+
+// Interface counts what happened on an interface where addresses are or were answered.
+type Interface struct {
+	Name       string     `json:"name"`
+	MAC        layer2.MAC `json:"mac"`
+	Carrier    bool       `json:"carrier"`
+	Problem    string     `json:"problem,omitempty"`
+	Addresses  int        `json:"addresses"`
+	Requests   uint64     `json:"requests"`
+	Answers    uint64     `json:"answers"`
+	Gratuitous uint64     `json:"gratuitous"`
+	Errors     uint64     `json:"errors"`
+}
+
+// Claim is an address that this node owns, and where it is answered.
+type Claim struct {
+	Address    netip.Addr `json:"address"`
+	Interfaces []string   `json:"interfaces,omitempty"`
+	Problem    string     `json:"problem,omitempty"`
+}
+
+// Status returns the speaker's present state.
+func (s *Speaker) Status() Status {
+	s.mu.Lock()
+	out := Status{
+		Node: s.opts.Node, Stale: s.document != nil && s.document.Stale(), Problem: s.problem,
+		Decisions: []announce.Verdict{}, BGP: []Session{},
+	}
+	if s.last != nil && s.last.Verdicts != nil {
+		out.Decisions = s.last.Verdicts
+	}
+	s.mu.Unlock()
+	for _, p := range s.opts.Routes.Status() {
+		out.BGP = append(out.BGP, Session{
+			Peer: p.Peer.Title(), Address: p.Peer.Address, PeerASN: p.Peer.PeerASN, MyASN: p.Peer.MyASN,
+			State: p.State, Since: p.Since, Reason: p.Reason, Problem: p.Problem, Flaps: p.Flaps, IPv4: p.IPv4, IPv6: p.IPv6,
+		})
+	}
+	out.Layer2 = layer2Status(s.opts.Claims.Status())
+	return out
+}
+
+func layer2Status(s layer2.Status) Layer2 {
+	out := Layer2{Interfaces: []Interface{}, Claims: []Claim{}}
+	for _, l := range s.Links {
+		if l.Addresses > 0 || l.Requests > 0 || l.Gratuitous > 0 || l.Problem != "" {
+			out.Interfaces = append(out.Interfaces, Interface{
+				Name: l.Name, MAC: l.MAC, Carrier: l.Carrier, Problem: l.Problem, Addresses: l.Addresses,
+				Requests: l.Requests, Answers: l.Answers, Gratuitous: l.Gratuitous, Errors: l.Errors,
+			})
+		}
+	}
+	for _, c := range s.Claims {
+		claim := Claim{Address: c.Addr, Interfaces: c.Interfaces}
+		if c.Err != nil {
+			claim.Problem = c.Err.Error()
+		}
+		out.Claims = append(out.Claims, claim)
+	}
+	return out
+}
