@@ -43,8 +43,14 @@ type Pool struct {
 	AvoidBuggyIPs bool         // IPv4 addresses that end in .0 and .255 are never assigned
 	Priority      int          // the pool with the higher one is tried first
 	Assignment    ipam.Strategy
+	Sharing       ipam.Reach    // how far an equal sharing key reaches
 	Requests      ipam.Requests // whose requests for a specific address are granted
 	Reservations  []Reservation
+
+	MaxPerNamespace    int          // how many addresses the Services of a namespace have together; 0: no limit
+	Namespaces         []string     // only Services of these namespaces ...
+	NamespaceSelectors selector.Any // ... or of namespaces with these labels; both empty: of every namespace
+	ServiceSelectors   selector.Any // and only Services with these labels; empty: every Service
 }
 
 // Contains reports whether the address is in the pool.

@@ -25,7 +25,7 @@ var keys = map[object][]string{
 	theDocument: {"enabled", "node_selector", "tolerations", "address_pools", "peers"},
 	aToleration: {"key", "operator", "value", "effect", "toleration_seconds"},
 	aPool: {"name", "protocol", "addresses", "exclude", "disabled", "auto_assign", "avoid_buggy_ips", "priority", "assignment",
-		"requests", "reservations"},
+		"sharing", "requests", "max_per_namespace", "reservations", "namespaces", "namespace_selectors", "service_selectors"},
 	aReservation: {"address", "namespace", "service"},
 	aPeer:        {"peer_address", "peer_asn", "my_asn", "node_selectors"},
 	aSelector:    {"match_labels", "match_expressions"},

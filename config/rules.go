@@ -57,6 +57,7 @@ func (r *reader) rules(f fields, p *Pool, complete bool) {
 	if v, ok := f.get("requests"); ok {
 		p.Requests = oneOf(r, v, "whose requests are granted", requests)
 	}
+	r.audience(f, p)
 	if v, ok := f.get("exclude"); ok {
 		for _, element := range r.list(v) {
 			if a, ok := r.addresses(element); ok && complete && !covers(p.Ranges, a) {
@@ -168,6 +169,7 @@ func (p Pool) allocator() ipam.Pool {
 	pool := ipam.Pool{
 		Name: p.Name, Ranges: p.Ranges, Exclude: p.Exclude, Manual: !p.AutoAssign, Disabled: p.Disabled,
 		AvoidBuggyIPs: p.AvoidBuggyIPs, Priority: p.Priority, Assignment: p.Assignment, Requests: p.Requests,
+		Sharing: p.Sharing, MaxPerNamespace: p.MaxPerNamespace, Selector: p.selector(),
 	}
 	for _, r := range p.Reservations {
 		pool.Reservations = append(pool.Reservations,
