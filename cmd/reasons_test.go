@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/kontena/network-lb/ipam"
 )
 
 // TestReasonTables holds the tables of docs/services.md to the reasons that the code knows.
@@ -27,9 +25,8 @@ func TestReasonTables(t *testing.T) {
 		t.Fatal("docs/services.md has lost one of its two headings")
 	}
 	node, _, _ = strings.Cut(node, "\n## ")
-	// The controller's own reasons stand beside the allocator's, less those that no key of the configuration leads to.
+	// The controller's own reasons stand beside the allocator's.
 	condition := append(constants(t, "../ipam", `^[A-Z]\w+$`), "Allocated", "ForeignStatus")
-	condition = slices.DeleteFunc(condition, func(r string) bool { return r == ipam.QuotaExceeded || r == ipam.SharingConflict })
 	slices.Sort(condition)
 	if got := firstColumn(address); !slices.Equal(got, condition) {
 		t.Errorf("the page explains the conditions\n%q\nand the code has\n%q", got, condition)
