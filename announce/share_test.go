@@ -15,7 +15,7 @@ func together(node string, change func(web, other *announce.Service)) announce.V
 	v.Node = node
 	other := v.Services[0]
 	other.Name = "default/other"
-	other.Endpoints = map[string]announce.Endpoints{"b": ready(1), "c": ready(1)}
+	other.Endpoints = map[string]announce.Endpoints{"b": ready(2), "c": ready(2)}
 	v.Services = append(v.Services, other)
 	change(&v.Services[0], &v.Services[1])
 	return v
@@ -78,7 +78,7 @@ func TestSharedAddressOfADeadNode(t *testing.T) {
 		v := together(name, func(web, other *announce.Service) {
 			web.Local, other.Local = true, true
 			web.Endpoints = map[string]announce.Endpoints{"b": ready(1), "c": ready(1)}
-			other.Endpoints = map[string]announce.Endpoints{"b": ready(1)}
+			other.Endpoints = map[string]announce.Endpoints{"b": ready(2)}
 		})
 		node(&v, "b").Ready = false
 		if got := len(announce.Decide(v).Claims) > 0; got != (name == "c") {
