@@ -31,6 +31,7 @@ type decision struct {
 	peers    []bgp.Peer
 	routes   map[netip.Prefix]bool
 	claims   map[netip.Addr]bool
+	shared   map[netip.Addr][]Node // which nodes one of has to own an address that several Services have
 	verdicts []Verdict
 }
 
@@ -47,6 +48,7 @@ func newDecision(v View) *decision {
 		}
 	}
 	slices.SortFunc(d.eligible, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	d.shared = d.sharers()
 	return d
 }
 
@@ -122,6 +124,9 @@ func (d *decision) bgp(s Service, addr netip.Addr) Reason {
 
 func (d *decision) layer2(s Service, addr netip.Addr) (why Reason, owner string) {
 	why, candidates := d.may(s, addr)
+	if all, shared := d.shared[addr]; shared && s.Allocated {
+		candidates = all // for each of the Services, or it would have several owners
+	}
 	owner = layer2.Owner(addr, names(alive(candidates)))
 	if why == "" && owner != d.view.Node {
 		why = NotOwner

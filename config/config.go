@@ -36,7 +36,21 @@ type Pool struct {
 	Layer2     bool // announced by ARP and NDP
 	BGP        bool // announced by BGP; one of the two is true, or both
 	Ranges     []ipam.Range
-	AutoAssign bool // false: only for Services that ask for the pool or one of its addresses
+	AutoAssign bool // false: only for Services that ask for the pool or one of its addresses, or have one reserved
+
+	Exclude       []ipam.Range // never assigned
+	Disabled      bool         // nobody new gets an address
+	AvoidBuggyIPs bool         // IPv4 addresses that end in .0 and .255 are never assigned
+	Priority      int          // the pool with the higher one is tried first
+	Assignment    ipam.Strategy
+	Sharing       ipam.Reach    // how far an equal sharing key reaches
+	Requests      ipam.Requests // whose requests for a specific address are granted
+	Reservations  []Reservation
+
+	MaxPerNamespace    int          // how many addresses the Services of a namespace have together; 0: no limit
+	Namespaces         []string     // only Services of these namespaces ...
+	NamespaceSelectors selector.Any // ... or of namespaces with these labels; both empty: of every namespace
+	ServiceSelectors   selector.Any // and only Services with these labels; empty: every Service
 }
 
 // Contains reports whether the address is in the pool.
@@ -59,7 +73,7 @@ func (c Config) Equal(other Config) bool { return reflect.DeepEqual(c, other) }
 func (c Config) AllocatorPools() []ipam.Pool {
 	pools := make([]ipam.Pool, 0, len(c.Pools))
 	for _, p := range c.Pools {
-		pools = append(pools, ipam.Pool{Name: p.Name, Ranges: p.Ranges, Manual: !p.AutoAssign})
+		pools = append(pools, p.allocator())
 	}
 	return pools
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +35,19 @@ address_pools:
   - name: reserve
     protocol: [layer2, bgp]
     addresses: [10.30.0.0/24]
+    exclude: [10.30.0.1, 10.30.0.128/25]
+    disabled: true
     auto_assign: false
+    avoid_buggy_ips: true
+    priority: -1
+    assignment: stable
+    sharing: cluster
+    requests: reserved
+    max_per_namespace: 3
+    namespaces: [prod, stage]
+    namespace_selectors: [{match_labels: {team: web}}]
+    service_selectors: [{match_labels: {expose: "yes"}}, {match_expressions: [{key: zone, operator: DoesNotExist}]}]
+    reservations: [{address: 10.30.0.5, namespace: prod, service: web}]
 peers:
   - peer_address: 10.0.0.1
     peer_asn: 64501
@@ -56,6 +69,8 @@ func TestParse(t *testing.T) {
 		{Key: "kubernetes.io/hostname", Operator: selector.In, Values: []string{"worker-1", "worker-0"}},
 	})
 	zone, _ := selector.New(nil, []selector.Requirement{{Key: "zone", Operator: selector.DoesNotExist}})
+	team, _ := selector.New(map[string]string{"team": "web"}, nil)
+	expose, _ := selector.New(map[string]string{"expose": "yes"}, nil)
 	minute := int64(60)
 	want := Config{
 		Enabled:      true,
@@ -67,7 +82,12 @@ func TestParse(t *testing.T) {
 		Pools: []Pool{
 			{Name: "default", Layer2: true, AutoAssign: true,
 				Ranges: ranges(t, "10.20.0.0/24", "10.20.1.10-10.20.1.20", "fd00:20::/64", "10.20.2.7")},
-			{Name: "reserve", Layer2: true, BGP: true, Ranges: ranges(t, "10.30.0.0/24")},
+			{Name: "reserve", Layer2: true, BGP: true, Ranges: ranges(t, "10.30.0.0/24"),
+				Exclude: ranges(t, "10.30.0.1", "10.30.0.128/25"), Disabled: true, AvoidBuggyIPs: true, Priority: -1,
+				Assignment: ipam.Stable, Sharing: ipam.SharedByAll, Requests: ipam.RequestsIfReserved,
+				MaxPerNamespace: 3, Namespaces: []string{"prod", "stage"},
+				NamespaceSelectors: selector.Any{team}, ServiceSelectors: selector.Any{expose, zone},
+				Reservations: []Reservation{{netip.MustParseAddr("10.30.0.5"), "prod", "web"}}},
 		},
 		Peers: []Peer{
 			{Name: "10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), PeerASN: 64501, MyASN: 4294967295,
@@ -79,7 +99,12 @@ func TestParse(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	pools := got.AllocatorPools()
-	if len(pools) != 2 || pools[0].Name != "default" || pools[0].Manual || !pools[1].Manual {
+	reserve := ipam.Pool{Name: "reserve", Ranges: ranges(t, "10.30.0.0/24"), Exclude: ranges(t, "10.30.0.1", "10.30.0.128/25"),
+		AvoidBuggyIPs: true, Disabled: true, Manual: true, Priority: -1, Assignment: ipam.Stable, Requests: ipam.RequestsIfReserved,
+		Sharing: ipam.SharedByAll, MaxPerNamespace: 3,
+		Selector:     audience{[]string{"prod", "stage"}, selector.Any{team}, selector.Any{expose, zone}},
+		Reservations: []ipam.Reservation{{Address: netip.MustParseAddr("10.30.0.5"), Owner: "prod/web"}}}
+	if len(pools) != 2 || pools[0].Name != "default" || pools[0].Manual || pools[0].Selector != nil || !reflect.DeepEqual(pools[1], reserve) {
 		t.Errorf("the allocator's pools: %+v", pools)
 	}
 	if _, err := ipam.New(pools); err != nil {
@@ -104,13 +129,15 @@ func ranges(t *testing.T, texts ...string) []ipam.Range {
 func TestSpellings(t *testing.T) {
 	ours, _ := parse(t, everything)
 	for name, spell := range map[string]*strings.Replacer{
-		"kebab-case": strings.NewReplacer("toleration_seconds", "toleration-seconds", "auto_assign", "auto-assign",
+		"kebab-case": strings.NewReplacer("toleration_seconds", "toleration-seconds", "auto_assign", "auto-assign", "avoid_buggy_ips", "avoid-buggy-ips",
 			"peer_address", "peer-address", "peer_asn", "peer-asn", "my_asn", "my-asn", "node_selectors", "node-selectors",
-			"match_labels", "match-labels", "match_expressions", "match-expressions"),
-		"camelCase": strings.NewReplacer("toleration_seconds", "tolerationSeconds", "auto_assign", "autoAssign",
+			"match_labels", "match-labels", "match_expressions", "match-expressions", "max_per_namespace", "max-per-namespace",
+			"namespace_selectors", "namespace-selectors", "service_selectors", "service-selectors"),
+		"camelCase": strings.NewReplacer("toleration_seconds", "tolerationSeconds", "auto_assign", "autoAssign", "avoid_buggy_ips", "avoidBuggyIps",
 			"peer_address", "peerAddress", "peer_asn", "peerAsn", "my_asn", "myAsn", "node_selectors", "nodeSelectors",
-			"match_labels", "matchLabels", "match_expressions", "matchExpressions"),
-		"MetalLB's": strings.NewReplacer("peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN"),
+			"match_labels", "matchLabels", "match_expressions", "matchExpressions", "max_per_namespace", "maxPerNamespace",
+			"namespace_selectors", "namespaceSelectors", "service_selectors", "serviceSelectors"),
+		"MetalLB's": strings.NewReplacer("avoid_buggy_ips", "avoidBuggyIPs", "peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN"),
 	} {
 		if theirs, _ := parse(t, spell.Replace(everything)); !theirs.Equal(ours) {
 			t.Errorf("%s: got  %+v\nwant %+v", name, theirs, ours)

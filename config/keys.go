@@ -13,6 +13,7 @@ const (
 	theDocument  object = "the document"
 	aToleration  object = "a toleration"
 	aPool        object = "an address pool"
+	aReservation object = "a reservation"
 	aPeer        object = "a peer"
 	aSelector    object = "a selector"
 	anExpression object = "an expression"
@@ -21,15 +22,17 @@ const (
 // keys is every key that a document may have. The document's own keys are written as here; those of the maps inside
 // it also in kebab-case and camelCase, which is how earlier documents and MetalLB's have them.
 var keys = map[object][]string{
-	theDocument:  {"enabled", "node_selector", "tolerations", "address_pools", "peers"},
-	aToleration:  {"key", "operator", "value", "effect", "toleration_seconds"},
-	aPool:        {"name", "protocol", "addresses", "auto_assign"},
+	theDocument: {"enabled", "node_selector", "tolerations", "address_pools", "peers"},
+	aToleration: {"key", "operator", "value", "effect", "toleration_seconds"},
+	aPool: {"name", "protocol", "addresses", "exclude", "disabled", "auto_assign", "avoid_buggy_ips", "priority", "assignment",
+		"sharing", "requests", "max_per_namespace", "reservations", "namespaces", "namespace_selectors", "service_selectors"},
+	aReservation: {"address", "namespace", "service"},
 	aPeer:        {"peer_address", "peer_asn", "my_asn", "node_selectors"},
 	aSelector:    {"match_labels", "match_expressions"},
 	anExpression: {"key", "operator", "values"},
 }
 
-// spellings returns the ways to write a key, the first of which is ours. MetalLB writes peerASN.
+// spellings returns the ways to write a key, the first of which is ours. MetalLB writes peerASN and avoidBuggyIPs.
 func spellings(of object, key string) []string {
 	if of == theDocument || !strings.Contains(key, "_") {
 		return []string{key}
@@ -42,8 +45,10 @@ func spellings(of object, key string) []string {
 		camel.WriteString(word)
 	}
 	all := []string{key, strings.ReplaceAll(key, "_", "-"), camel.String()}
-	if stem, ok := strings.CutSuffix(camel.String(), "Asn"); ok {
-		all = append(all, stem+"ASN")
+	for word, theirs := range map[string]string{"Asn": "ASN", "Ips": "IPs"} {
+		if stem, ok := strings.CutSuffix(camel.String(), word); ok {
+			all = append(all, stem+theirs)
+		}
 	}
 	return all
 }
@@ -64,7 +69,7 @@ func suggest(of object, text string) string {
 	if key := nearest(text, keys[of]); key != "" {
 		return fmt.Sprintf("did you mean %s?", key)
 	}
-	for _, other := range []object{theDocument, aPool, aPeer, aSelector, anExpression, aToleration} {
+	for _, other := range []object{theDocument, aPool, aReservation, aPeer, aSelector, anExpression, aToleration} {
 		if _, ok := lookUp(other, text); ok && other != of {
 			return fmt.Sprintf("it is a key of %s; %s has %s", other, of, strings.Join(keys[of], ", "))
 		}

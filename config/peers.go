@@ -80,11 +80,7 @@ func (r *reader) peer(v value) (Peer, value) {
 	}
 	p.PeerASN = r.asn(f, "peer_asn")
 	p.MyASN = r.asn(f, "my_asn")
-	if selectors, ok := f.get("node_selectors"); ok {
-		for _, element := range r.list(selectors) {
-			p.NodeSelectors = append(p.NodeSelectors, r.selector(element))
-		}
-	}
+	p.NodeSelectors = r.selectors(f, "node_selectors")
 	return p, address
 }
 

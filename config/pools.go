@@ -65,11 +65,8 @@ func (r *reader) pool(v value, names map[string]value) (Pool, []placed) {
 			}
 		}
 	}
-	if auto, ok := f.get("auto_assign"); ok {
-		if b, ok := r.boolean(auto); ok {
-			p.AutoAssign = b
-		}
-	}
+	addresses, _ := f.get("addresses")
+	r.rules(f, &p, len(ranges) > 0 && len(ranges) == len(addresses.Content))
 	return p, ranges
 }
 

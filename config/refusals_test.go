@@ -15,22 +15,27 @@ const (
 
 func poolDocument(rest string) string { return "address_pools:\n- " + rest + "\n" }
 
+func ruleDocument(rules string) string {
+	return poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.0/25, 10.0.0.128/25], " + rules + "}")
+}
+
 func peersDocument(elements ...string) string {
 	return bgpPool + "peers:\n- " + strings.Join(elements, "\n- ") + "\n"
 }
 
 const (
-	longName = "use lower-case letters, digits and '-', 63 at most and a letter or digit at both ends, such as default"
-	labelKey = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, optionally after a DNS prefix and '/'"
-	labelVal = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, or nothing"
-	addrForm = "write a CIDR, a range such as 10.20.1.10-10.20.1.20, or an address"
-	addrList = "list CIDRs, ranges and single addresses, such as [10.20.0.0/24, 10.20.1.10-10.20.1.20]"
-	addAPool = "add a pool with name, protocol and addresses, or set enabled: false"
-	addAPeer = "add a peer with peer_address, peer_asn and my_asn, or use protocol: layer2"
-	anAS     = "write the number of the autonomous system, such as 64500"
-	aRouter  = "write the IP address of the router, such as 10.0.0.1"
-	topKeys  = "the document has enabled, node_selector, tolerations, address_pools, peers"
-	yamlHelp = "check indentation, colons, brackets and quotes there and in the line before"
+	longName  = "use lower-case letters, digits and '-', 63 at most and a letter or digit at both ends, such as default"
+	labelKey  = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, optionally after a DNS prefix and '/'"
+	labelVal  = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, or nothing"
+	addrForm  = "write a CIDR, a range such as 10.20.1.10-10.20.1.20, or an address"
+	addrList  = "list CIDRs, ranges and single addresses, such as [10.20.0.0/24, 10.20.1.10-10.20.1.20]"
+	aReserved = "write an address of this pool, such as 10.20.0.5"
+	addAPool  = "add a pool with name, protocol and addresses, or set enabled: false"
+	addAPeer  = "add a peer with peer_address, peer_asn and my_asn, or use protocol: layer2"
+	anAS      = "write the number of the autonomous system, such as 64500"
+	aRouter   = "write the IP address of the router, such as 10.0.0.1"
+	topKeys   = "the document has enabled, node_selector, tolerations, address_pools, peers"
+	yamlHelp  = "check indentation, colons, brackets and quotes there and in the line before"
 )
 
 // refusals has at least one row for every reason to refuse a document, with the whole text that the operator reads.
@@ -72,7 +77,7 @@ var refusals = []struct{ name, document, want string }{
 	{"a number for a bool", onePool + "enabled: 1", "enabled (line 2): 1 is not true or false; write true or false, without quotes"},
 	{"text for a list", "address_pools: default", `address_pools (line 1): "default" is text; write a list`},
 	{"a map for a list", "address_pools: {name: a}", "address_pools (line 1) is a map; write a list"},
-	{"text for a map", "address_pools: [default]", `address_pools[0] (line 1): "default" is text; write a map with name, protocol, addresses, auto_assign`},
+	{"text for a map", "address_pools: [default]", `address_pools[0] (line 1): "default" is text; write a map with name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors`},
 	{"nothing for a map", onePool + "tolerations:\n-", "tolerations[0] (line 3) is empty; write a map with key, operator, value, effect, toleration_seconds"},
 	{"a number for text", poolDocument("{name: 5, protocol: layer2, addresses: [10.0.0.1]}"), `address_pools[0].name (line 2): 5 is not text; write a name, in quotes: "5"`},
 	{"a list for text", poolDocument("{name: [a], protocol: layer2, addresses: [10.0.0.1]}"), "address_pools[0].name (line 2) is a list; write a name"},
@@ -124,6 +129,41 @@ var refusals = []struct{ name, document, want string }{
 	{"overlap within a pool", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.9, 10.0.0.0/24]}"), `address_pools[0].addresses[1] (line 2): 10.0.0.0/24 overlaps 10.0.0.9 of pool "a" at address_pools[0].addresses[0] (line 2); leave every address to one of them`},
 	{"overlap between pools", poolDocument("{name: b, protocol: layer2, addresses: ['fd00::/64']}\n- {name: a, protocol: layer2, addresses: ['fd00::9-fd01::']}"), `address_pools[1].addresses[0] (line 3): fd00::9-fd01:: overlaps fd00::/64 of pool "b" at address_pools[0].addresses[0] (line 2); leave every address to one of them`},
 	{"auto_assign as text", poolDocument(`{name: a, protocol: layer2, addresses: [10.0.0.1], auto-assign: "false"}`), `address_pools[0].auto-assign (line 2): "false" is not true or false; write true or false, without quotes`},
+	{"disabled as text", ruleDocument(`disabled: "no"`), `address_pools[0].disabled (line 2): "no" is not true or false; write true or false, without quotes`},
+	{"priority as text", ruleDocument("priority: high"), `address_pools[0].priority (line 2): "high" is not a number; write a whole number; the pool with the higher one is tried first`},
+	{"a huge priority", ruleDocument("priority: 3000000000"), `address_pools[0].priority (line 2): 3000000000 is not between -2147483648 and 2147483647; write a whole number; the pool with the higher one is tried first`},
+	{"unknown assignment", ruleDocument("assignment: random"), `address_pools[0].assignment (line 2): "random" is not known; use lowest or stable`},
+	{"misspelt assignment", ruleDocument("assignment: Stable"), `address_pools[0].assignment (line 2): "Stable" is not known; did you mean stable?`},
+	{"assignment as a number", ruleDocument("assignment: 1"), `address_pools[0].assignment (line 2): 1 is not text; write a way to assign, in quotes: "1"`},
+	{"unknown requests", ruleDocument("requests: [any]"), "address_pools[0].requests (line 2) is a list; write whose requests are granted"},
+	{"requests of some", ruleDocument("requests: some"), `address_pools[0].requests (line 2): "some" is not known; use any, reserved or none`},
+	{"exclude as text", ruleDocument("exclude: 10.0.0.1"), `address_pools[0].exclude (line 2): "10.0.0.1" is text; write a list`},
+	{"excluding nonsense", ruleDocument("exclude: [x]"), `address_pools[0].exclude[0] (line 2): "x" is not valid: "x" is not an IP address; ` + addrForm},
+	{"excluding what is outside", ruleDocument("exclude: [10.0.0.128-10.0.1.3]"), `address_pools[0].exclude[0] (line 2): "10.0.0.128-10.0.1.3" is not in this pool; list what is in addresses of this pool, in the same forms`},
+	{"excluding another family", ruleDocument("exclude: ['fd00::1']"), `address_pools[0].exclude[0] (line 2): "fd00::1" is not in this pool; list what is in addresses of this pool, in the same forms`},
+	{"reserving outside", ruleDocument("reservations: [{address: 10.0.1.1, namespace: a, service: b}]"), `address_pools[0].reservations[0].address (line 2): "10.0.1.1" is not in this pool; ` + aReserved},
+	{"reserving a range", ruleDocument("reservations: [{address: 10.0.0.0/31, namespace: a, service: b}]"), `address_pools[0].reservations[0].address (line 2): "10.0.0.0/31" is not one address; ` + aReserved},
+	{"reserving nonsense", ruleDocument("reservations: [{address: x, namespace: a, service: b}]"), `address_pools[0].reservations[0].address (line 2): "x" is not valid: "x" is not an IP address; ` + aReserved},
+	{"reserving no text", ruleDocument("reservations: [{address: 10, namespace: a, service: b}]"), `address_pools[0].reservations[0].address (line 2): 10 is not text; write an address, in quotes: "10"`},
+	{"reserving what is excluded", ruleDocument("exclude: [10.0.0.0/30], reservations: [{address: 10.0.0.1, namespace: a, service: b}]"), `address_pools[0].reservations[0].address (line 2): "10.0.0.1" is excluded; reserve another address, or take it out of exclude`},
+	{"reserving twice", ruleDocument("reservations: [{address: 10.0.0.1, namespace: a, service: b}, {address: 10.0.0.1, namespace: a, service: c}]"), `address_pools[0].reservations[1].address (line 2): "10.0.0.1" is reserved for a/b already; keep one of them`},
+	{"reserving no address", ruleDocument("reservations: [{namespace: a, service: b}]"), "address_pools[0].reservations[0].address (line 2) is missing; " + aReserved},
+	{"reserving for no namespace", ruleDocument("reservations: [{address: 10.0.0.1, service: b}]"), "address_pools[0].reservations[0].namespace (line 2) is missing; write the namespace of the Service"},
+	{"reserving for no Service", ruleDocument("reservations: [{address: 10.0.0.1, namespace: a, service: A}]"), `address_pools[0].reservations[0].service (line 2): "A" is not a DNS label; write the name of the Service`},
+	{"reserving for a name", ruleDocument("reservations: [{address: 10.0.0.1, name: b, namespace: a, service: b}]"), "address_pools[0].reservations[0].name (line 2) is not a key of a reservation; it is a key of an address pool; a reservation has address, namespace, service"},
+	{"sharing by all", ruleDocument("sharing: all"), `address_pools[0].sharing (line 2): "all" is not known; use namespace, cluster or none`},
+	{"misspelt sharing", ruleDocument("sharing: Cluster"), `address_pools[0].sharing (line 2): "Cluster" is not known; did you mean cluster?`},
+	{"sharing as a bool", ruleDocument("sharing: false"), `address_pools[0].sharing (line 2): false is not text; write who may share an address, in quotes: "false"`},
+	{"a negative quota", ruleDocument("max_per_namespace: -1"), "address_pools[0].max_per_namespace (line 2): -1 is not between 0 and 2147483647; write how many addresses a namespace may have, 0 for any number"},
+	{"a quota as text", ruleDocument(`maxPerNamespace: "3"`), `address_pools[0].maxPerNamespace (line 2): "3" is not a number; write it without quotes`},
+	{"one namespace as text", ruleDocument("namespaces: prod"), `address_pools[0].namespaces (line 2): "prod" is text; write a list`},
+	{"a namespace that is none", ruleDocument("namespaces: [prod, Prod]"), `address_pools[0].namespaces[1] (line 2): "Prod" is not a DNS label; use lower-case letters, digits and '-', 63 at most and a letter or digit at both ends, as namespaces are named`},
+	{"a namespace as a number", ruleDocument("namespaces: [1]"), `address_pools[0].namespaces[0] (line 2): 1 is not text; write the name of a namespace, in quotes: "1"`},
+	{"a namespace twice", ruleDocument("namespaces: [prod, prod]"), `address_pools[0].namespaces[1] (line 2): "prod" is there twice; keep one of them`},
+	{"namespace selectors as a map", ruleDocument("namespace_selectors: {match_labels: {a: b}}"), "address_pools[0].namespace_selectors (line 2) is a map; write a list"},
+	{"a bad namespace selector", ruleDocument("namespaceSelectors: [{matchLabels: {a b: c}}]"), `address_pools[0].namespaceSelectors[0].matchLabels[a b] (line 2): "a b" is not a label key; ` + labelKey},
+	{"a bad service selector", ruleDocument("service-selectors: [{match_expressions: [{key: a, operator: Is}]}]"), `address_pools[0].service-selectors[0].match_expressions[0].operator (line 2): "Is" is not known; use In, NotIn, Exists or DoesNotExist`},
+	{"two spellings of selectors", ruleDocument("service-selectors: [], service_selectors: []"), "address_pools[0].service_selectors (line 2) is the same key as service-selectors in line 2; keep one of them"},
 	{"bgp without peers", poolDocument("name: a\n  protocol: bgp\n  addresses: [10.0.0.1]"), `peers (line 2) is missing, but pool "a" says bgp; ` + addAPeer},
 	{"bgp with no peer", bgpPool + "peers: []", `peers (line 2) has no peer, but pool "a" says bgp; ` + addAPeer},
 

@@ -22,7 +22,7 @@ func (r *reader) nodeSelector(v value) map[string]string {
 	return labels
 }
 
-// checkLabels notes labels that no node can have.
+// checkLabels notes labels that nothing can have.
 func (r *reader) checkLabels(labels map[string]string, at map[string]value) {
 	_, err := selector.New(labels, nil)
 	for _, e := range selectorErrors(err) {
@@ -32,6 +32,18 @@ func (r *reader) checkLabels(labels map[string]string, at map[string]value) {
 			r.reject(at[e.Key], e.Problem, e.Remedy)
 		}
 	}
+}
+
+// selectors reads a list of selectors, of which one has to match.
+func (r *reader) selectors(f fields, key string) (all selector.Any) {
+	v, ok := f.get(key)
+	if !ok {
+		return nil
+	}
+	for _, element := range r.list(v) {
+		all = append(all, r.selector(element))
+	}
+	return all
 }
 
 // selector reads a selector with match_labels and match_expressions.

@@ -71,6 +71,9 @@ func TestAdoptInAnyOrder(t *testing.T) {
 		holdings := make([]Holding, 0, 20)
 		for i := range 20 {
 			h := holding(Owner(fmt.Sprint("o", i)), int64(rnd.IntN(3)), Families(1+rnd.IntN(5)))
+			if rnd.IntN(2) == 0 {
+				h.Share = Share{Key: "k", Ports: ports(uint16(rnd.IntN(6))), Local: rnd.IntN(5) == 0}
+			}
 			for _, base := range []string{"10.0.0.0", "fd00::"} {
 				if rnd.IntN(2) == 0 {
 					h.Addrs = append(h.Addrs, base2addr(base, rnd.IntN(14)))

@@ -267,7 +267,7 @@ func TestSetPools(t *testing.T) {
 	expect(t, a, "3", "other 10.0.0.3 fd00::3")
 	expect(t, a, "other", "other 10.0.0.4")
 	// Shrunk: who loses an address gets another if possible; who requires two does not keep one alone.
-	changes, err = a.SetPools(pools(t, "low: 10.0.0.0-10.0.0.2", "new: 10.5.0.0/31 fd05::/64"))
+	changes, err = a.SetPools(pools(t, "low: 10.0.0.0-10.0.0.2", "new: 10.5.0.0/31 fd05::/64"), "low", "other", "fd00::/64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,14 +358,18 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			for i := range 200 {
 				owner := Owner(fmt.Sprint(g, "/", i%10))
-				a.Assign(Request{Owner: owner, Families: Families(1 + i%5)})
+				a.Assign(Request{Owner: owner, Families: Families(1 + i%5), Share: Share{Key: []string{"", "k"}[i%2], Ports: ports(uint16(i % 10))}})
 				_, _ = a.Lookup(owner)
 				a.Usage()
+				a.Remember(a.Remembered())
+				if _, err := a.Plan(nil); err != nil {
+					t.Error(err)
+				}
 				if i%3 == 0 {
 					a.Release(owner)
 				}
 				if i%50 == 0 {
-					if _, err := a.SetPools(pools(t, "a: 10.0.0.0/27 fd00::/123", fmt.Sprintf("b: 10.1.%d.0/29", g))); err != nil {
+					if _, err := a.SetPools(pools(t, "a: 10.0.0.0/27 fd00::/123", fmt.Sprintf("b: 10.1.%d.0/29", g)), Everything); err != nil {
 						t.Error(err)
 					}
 				}

@@ -28,14 +28,36 @@ func (e *PoolExhaustedError) Error() string {
 
 // NoMatchingPoolError says that there is no pool for the request.
 type NoMatchingPoolError struct {
-	Pool string // the pool that the request names; "": it names none, and no pool serves such requests
+	// Pool is the one that the request names, or has an address of; "": it names none, and no pool serves such requests.
+	Pool string
+	Why  Refusal // why there is no such pool for this owner
 }
 
+// Refusal is why a pool does not serve an owner.
+type Refusal uint8
+
+const (
+	// NoSuchPool means that there is none: none of that name, or none that is not Manual.
+	NoSuchPool Refusal = iota
+	// PoolDisabled means that the pool serves nobody new.
+	PoolDisabled
+	// NotSelected means that the pool's Selector does not match.
+	NotSelected
+)
+
 func (e *NoMatchingPoolError) Error() string {
-	if e.Pool == "" {
+	switch {
+	case e.Pool == "" && e.Why == NoSuchPool:
 		return "no pool assigns addresses automatically"
+	case e.Pool == "":
+		return "no pool that assigns addresses automatically serves this owner"
+	case e.Why == PoolDisabled:
+		return fmt.Sprintf("pool %q is disabled", e.Pool)
+	case e.Why == NotSelected:
+		return fmt.Sprintf("pool %q does not serve this owner: its selector does not match", e.Pool)
+	default:
+		return fmt.Sprintf("there is no pool %q", e.Pool)
 	}
-	return fmt.Sprintf("there is no pool %q", e.Pool)
 }
 
 // AddressInUseError says that the requested address belongs to another owner.
@@ -53,13 +75,56 @@ func (e *AddressInUseError) Error() string {
 type AddressNotInPoolError struct {
 	Address netip.Addr
 	Pool    string // the requested pool; "": the address is in none
+	Never   bool   // the address is in Pool, but is never assigned: excluded, say, or a node's own
 }
 
 func (e *AddressNotInPoolError) Error() string {
+	if e.Never {
+		return fmt.Sprintf("%s is never assigned from pool %q", e.Address, e.Pool)
+	}
 	if e.Pool == "" {
 		return fmt.Sprintf("%s is in no pool", e.Address)
 	}
 	return fmt.Sprintf("%s is not in pool %q", e.Address, e.Pool)
+}
+
+// AddressReservedError says that the requested address is kept for another owner, or that the pool grants requests only
+// for reserved addresses.
+type AddressReservedError struct {
+	Address netip.Addr
+	Pool    string
+	For     Owner // "": it is not reserved
+}
+
+func (e *AddressReservedError) Error() string {
+	if e.For == "" {
+		return fmt.Sprintf("%s is not reserved for this owner, and pool %q grants requests for reserved addresses only", e.Address, e.Pool)
+	}
+	return fmt.Sprintf("%s is reserved for %s", e.Address, e.For)
+}
+
+// SharingConflictError says that the address belongs to an owner with the same sharing key, with whom it cannot be
+// shared all the same.
+type SharingConflictError struct {
+	Address netip.Addr
+	Pool    string
+	Holder  Owner
+	Problem string // a sentence
+}
+
+func (e *SharingConflictError) Error() string {
+	return fmt.Sprintf("%s cannot be shared with %s: %s", e.Address, e.Holder, e.Problem)
+}
+
+// QuotaExceededError says that the owners of the namespace have as many addresses of the pool as they may.
+type QuotaExceededError struct {
+	Pool      string
+	Namespace string
+	Max       int
+}
+
+func (e *QuotaExceededError) Error() string {
+	return fmt.Sprintf("namespace %q has reached its limit of %d addresses of pool %q", e.Namespace, e.Max, e.Pool)
 }
 
 // FamilyUnavailableError says that no pool that could serve the request has the families it needs.
@@ -97,6 +162,9 @@ const (
 	NoMatchingPool    = "NoMatchingPool"
 	AddressInUse      = "AddressInUse"
 	AddressNotInPool  = "AddressNotInPool"
+	AddressReserved   = "AddressReserved"
+	SharingConflict   = "SharingConflict"
+	QuotaExceeded     = "QuotaExceeded"
 	FamilyUnavailable = "FamilyUnavailable"
 	InvalidRequest    = "InvalidRequest"
 )
@@ -105,6 +173,9 @@ func (e *PoolExhaustedError) reason() string     { return PoolExhausted }
 func (e *NoMatchingPoolError) reason() string    { return NoMatchingPool }
 func (e *AddressInUseError) reason() string      { return AddressInUse }
 func (e *AddressNotInPoolError) reason() string  { return AddressNotInPool }
+func (e *AddressReservedError) reason() string   { return AddressReserved }
+func (e *SharingConflictError) reason() string   { return SharingConflict }
+func (e *QuotaExceededError) reason() string     { return QuotaExceeded }
 func (e *FamilyUnavailableError) reason() string { return FamilyUnavailable }
 func (e *InvalidRequestError) reason() string    { return InvalidRequest }
 

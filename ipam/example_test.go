@@ -45,6 +45,64 @@ func Example_dualStack() {
 	// Output: modern [198.51.100.10 2001:db8::]
 }
 
+// Owners with one key share an address as long as their ports differ.
+func Example_sharing() {
+	a, _ := ipam.New([]ipam.Pool{{Name: "default", Ranges: []ipam.Range{mustParse("10.20.0.0/24")}}})
+	for owner, port := range map[ipam.Owner]uint16{"shop/web": 80, "shop/mail": 25} {
+		a.Assign(ipam.Request{
+			Owner: owner, Namespace: "shop", Families: ipam.SingleIPv4,
+			Share: ipam.Share{Key: "shop", Ports: []ipam.Port{{Protocol: "TCP", Number: port}}},
+		})
+	}
+	web, _ := a.Lookup("shop/web")
+	mail, _ := a.Lookup("shop/mail")
+	fmt.Println(web.V4, mail.V4, "in use:", a.Usage()[0].InUse)
+	// Output: 10.20.0.0 10.20.0.0 in use: 1
+}
+
+// A reserved address is kept for its owner, who gets it without asking for it.
+func Example_reservation() {
+	a, _ := ipam.New([]ipam.Pool{{
+		Name:         "default",
+		Ranges:       []ipam.Range{mustParse("10.20.0.0/24")},
+		Reservations: []ipam.Reservation{{Address: netip.MustParseAddr("10.20.0.0"), Owner: "prod/web"}},
+	}})
+	for _, owner := range []ipam.Owner{"test/web", "prod/web"} {
+		a.Assign(ipam.Request{Owner: owner, Families: ipam.SingleIPv4})
+		got, _ := a.Lookup(owner)
+		fmt.Println(owner, got.V4)
+	}
+	// Output:
+	// test/web 10.20.0.1
+	// prod/web 10.20.0.0
+}
+
+// New pools say what they would take away, before they do, and take only what is released.
+func ExampleAllocator_SetPools() {
+	a, _ := ipam.New([]ipam.Pool{{Name: "old", Ranges: []ipam.Range{mustParse("10.20.0.0/24")}}})
+	a.Assign(ipam.Request{Owner: "web", Families: ipam.SingleIPv4})
+	next := []ipam.Pool{{Name: "new", Ranges: []ipam.Range{mustParse("10.30.0.0/24")}}}
+	_, err := a.SetPools(next)
+	fmt.Println(err)
+	changes, _ := a.SetPools(next, "old")
+	fmt.Println(changes[0].Owner, "has", changes[0].After.V4, "now")
+	// Output:
+	// web would lose 10.20.0.0: 10.20.0.0 is in no pool
+	// web has 10.30.0.0 now
+}
+
+// Exhaustion is an error that names the pools.
+func ExamplePoolExhaustedError() {
+	a, _ := ipam.New([]ipam.Pool{{Name: "tiny", Ranges: []ipam.Range{mustParse("10.20.2.7")}}})
+	a.Assign(ipam.Request{Owner: "first", Families: ipam.SingleIPv4})
+	a.Assign(ipam.Request{Owner: "second", Families: ipam.SingleIPv4})
+	_, err := a.Lookup("second")
+	if full, ok := errors.AsType[*ipam.PoolExhaustedError](err); ok {
+		fmt.Println(full.Pools, "full:", err)
+	}
+	// Output: [tiny] full: no free IPv4 address in pool "tiny"
+}
+
 // Who cannot be served waits, and the call that frees an address serves it.
 func ExampleAllocator_Release() {
 	a, _ := ipam.New([]ipam.Pool{{Name: "tiny", Ranges: []ipam.Range{mustParse("10.20.2.7")}}})

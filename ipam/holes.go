@@ -27,6 +27,25 @@ func (h *holes) lowest() uint128 {
 	return h.nodes[n].lo
 }
 
+// from returns the lowest free number that is not below x, or else the lowest of all, of a set that is not empty.
+func (h *holes) from(x uint128) uint128 {
+	above := int32(0)
+	for n := h.root; n != 0; {
+		switch node := &h.nodes[n]; {
+		case x.less(node.lo):
+			above, n = n, node.left
+		case node.hi.less(x):
+			n = node.right
+		default:
+			return x
+		}
+	}
+	if above == 0 {
+		return h.lowest()
+	}
+	return h.nodes[above].lo
+}
+
 // contains reports whether x is free.
 func (h *holes) contains(x uint128) bool {
 	n := h.floor(x)

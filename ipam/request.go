@@ -1,10 +1,8 @@
 package ipam
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -61,14 +59,18 @@ func (f Families) first() Family {
 
 func (f Families) want(family Family) bool { return f.dual() || f.first() == family }
 
-// Request is what an owner asks for.
+// Request is what an owner asks for. Only Owner and Families are needed.
 type Request struct {
-	Owner     Owner        // required
-	Families  Families     // required
+	Owner     Owner
+	Families  Families
 	Pool      string       // only from the pool of this name; "": from any that is not Manual
 	Addresses []netip.Addr // exactly these, at most one of each family; empty: any
 	Created   time.Time    // the owner's age: the older keeps an address that two claim
 	Since     time.Time    // waiting since then; the zero time is served first. Ties: Created, then Owner
+	Namespace string       // to which the owner belongs: Pool.MaxPerNamespace, Pool.Sharing
+	Share     Share        // with whom it may share an address; zero: nobody
+	// Labels of the owner and of its namespace, for Pool.Selector. The Allocator keeps them: do not change them.
+	Labels, NamespaceLabels map[string]string
 }
 
 // Assignment is what an owner has. It is comparable; the zero value is nothing.
@@ -120,78 +122,4 @@ type Change struct {
 	Err error
 	// Lost says why an address of Before had to go. It is nil where none had to, and for a release.
 	Lost error
-}
-
-// wish is a checked request.
-type wish struct {
-	families       Families
-	pool           string
-	pins           [2]netip.Addr // by Family
-	created, since time.Time
-}
-
-// newWish checks a request; with an error the wish has only its place in the queue.
-func newWish(r Request) (wish, error) {
-	w := wish{created: r.Created.Round(0), since: r.Since.Round(0)} // without monotonic clock readings
-	if !r.Families.isValid() {
-		return w, &InvalidRequestError{Problem: "it says no families"}
-	}
-	var pins [2]netip.Addr
-	for _, addr := range r.Addresses {
-		if err := checkAddr(addr); err != nil {
-			return w, &InvalidRequestError{Problem: err.Error()}
-		}
-		f := familyOf(addr)
-		if pins[f].IsValid() && pins[f] != addr {
-			return w, &InvalidRequestError{Problem: fmt.Sprintf("it asks for two %s addresses, %s and %s", f, pins[f], addr)}
-		}
-		if !r.Families.want(f) {
-			return w, &InvalidRequestError{Problem: fmt.Sprintf("it asks for %s but wants %s only", addr, r.Families)}
-		}
-		pins[f] = addr
-	}
-	w.families, w.pool, w.pins = r.Families, r.Pool, pins
-	return w, nil
-}
-
-// record is what the allocator knows about an owner.
-type record struct {
-	owner   Owner
-	wish    wish
-	have    Assignment
-	invalid error  // the last request was refused: keeps what it has, gets nothing
-	told    error  // the last Err that a Change carried
-	group   *group // where it waits, nil: nowhere
-	slot    int    // its place in group
-	entry   int    // 1 + its place in the running transaction
-}
-
-// complete reports whether the owner has everything it wants.
-func (r *record) complete() bool {
-	for _, f := range [...]Family{IPv4, IPv6} {
-		if r.wish.families.want(f) && !r.have.addr(f).IsValid() {
-			return false
-		}
-	}
-	return true
-}
-
-// missing returns the family that a dual-stack owner with one address lacks.
-func (r *record) missing() Family {
-	if r.have.V4.IsValid() {
-		return IPv6
-	}
-	return IPv4
-}
-
-// compareTurns orders owners as they are served.
-func compareTurns(a, b *record) int {
-	return cmp.Or(a.wish.since.Compare(b.wish.since), a.wish.created.Compare(b.wish.created), cmp.Compare(a.owner, b.owner))
-}
-
-// sortHoldings orders owners by age.
-func sortHoldings(holdings []Holding) []Holding {
-	return slices.SortedStableFunc(slices.Values(holdings), func(a, b Holding) int {
-		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Owner, b.Owner))
-	})
 }

@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/big"
@@ -9,38 +10,33 @@ import (
 	"sort"
 )
 
-// Pool is a named set of addresses. Pools do not overlap, nor do the ranges of one.
-type Pool struct {
-	Name   string
-	Ranges []Range
-	Manual bool // serves only requests that name the pool or one of its addresses
-}
-
-// Usage counts the addresses of one family in one pool.
-type Usage struct {
-	Pool   string
-	Family Family
-	Size   *big.Int // all addresses, exact
-	InUse  int      // those that have an owner
-}
-
-// Free returns how many addresses have no owner.
-func (u Usage) Free() *big.Int { return new(big.Int).Sub(u.Size, big.NewInt(int64(u.InUse))) }
-
 // space is where addresses come from: the pools, and what is free in them.
 type space struct {
-	given  []Pool      // as SetPools got them
-	pools  []*pool     // in the same order
-	auto   []*pool     // those that are not Manual
-	ranges [2][]placed // by family, ascending, disjoint
+	given    []Pool      // as SetPools got them
+	never    []Range     // as SetNever got them
+	pools    []*pool     // in the same order
+	order    []*pool     // in the order in which they are tried
+	ranges   [2][]placed // by family, ascending, disjoint
+	coolers  []*pool     // those with a Cooldown
+	selects  bool        // some pool has a Selector
+	reserved map[Owner][]netip.Addr
+	common   *choice // the pools of an owner with no particular wish
+	choices  map[string]*choice
 }
 
 type pool struct {
-	name   string
-	manual bool
-	free   [2]holes
-	size   [2]*big.Int // nil: none of this family
-	used   [2]int
+	Pool
+	rank     int // its place in space.order
+	line     [2]line
+	free     [2]holes   // numbers on the line that are neither held, reserved nor cooling
+	cooling  [2]cooling // and those that are cooling
+	size     [2]*big.Int
+	present  [2]bool // has ranges of the family
+	used     [2]int  // addresses that are held
+	taken    [2]int  // numbers that are held or reserved
+	reserved map[netip.Addr]Owner
+	quota    map[string]int    // addresses held by a namespace, if MaxPerNamespace is set
+	sites    map[keyed][]*site // ascending
 }
 
 type placed struct {
@@ -50,79 +46,96 @@ type placed struct {
 }
 
 // newSpace checks the pools; the error lists every mistake.
-func newSpace(pools []Pool) (*space, error) {
-	s := &space{}
-	var errs []error
-	for i, given := range pools {
-		given.Ranges = slices.Clone(given.Ranges)
-		s.given = append(s.given, given)
-		if given.Name == "" {
-			errs = append(errs, fmt.Errorf("pool %d has no name", i))
-		} else if s.named(given.Name) != nil {
-			errs = append(errs, fmt.Errorf("two pools are named %q", given.Name))
-		}
-		if len(given.Ranges) == 0 {
-			errs = append(errs, fmt.Errorf("pool %q has no addresses", given.Name))
-		}
-		p := &pool{name: given.Name, manual: given.Manual}
+func newSpace(pools []Pool, never []Range) (*space, error) {
+	s := &space{never: never, reserved: map[Owner][]netip.Addr{}, choices: map[string]*choice{}}
+	errs := []error{checkPools(pools)}
+	for _, given := range pools {
+		p := &pool{Pool: given.clone()}
+		s.given = append(s.given, p.Pool)
 		s.pools = append(s.pools, p)
-		if !p.manual {
-			s.auto = append(s.auto, p)
-		}
-		for _, r := range given.Ranges {
-			if err := r.check(); err != nil {
-				errs = append(errs, fmt.Errorf("pool %q: %w", given.Name, err))
-				continue
+		for _, r := range p.Ranges {
+			if r.IsValid() {
+				f := r.Family()
+				p.present[f] = true
+				s.ranges[f] = append(s.ranges[f], placed{fromAddr(r.From), fromAddr(r.To), p, r})
 			}
-			f := r.Family()
-			s.ranges[f] = append(s.ranges[f], placed{fromAddr(r.From), fromAddr(r.To), p, r})
+		}
+		if p.Cooldown > 0 {
+			s.coolers = append(s.coolers, p)
+		}
+		s.selects = s.selects || p.Selector != nil
+	}
+	if err := errors.Join(append(errs, s.overlaps()...)...); err != nil {
+		return nil, err
+	}
+	s.order = slices.SortedStableFunc(slices.Values(s.pools), func(a, b *pool) int { return cmp.Compare(b.Priority, a.Priority) })
+	for i, p := range s.order {
+		p.rank = i
+		p.dig(never)
+		for _, r := range p.Reservations {
+			s.reserved[r.Owner] = append(s.reserved[r.Owner], r.Address)
 		}
 	}
-	errs = append(errs, s.arrange()...)
-	return s, errors.Join(errs...)
+	for _, addrs := range s.reserved {
+		slices.SortFunc(addrs, netip.Addr.Compare)
+	}
+	s.common = s.choice(func(p *pool) bool { return !p.Manual && !p.Disabled && p.Selector == nil })
+	return s, nil
 }
 
-// arrange sorts the ranges, digs the holes, and returns the overlaps.
-func (s *space) arrange() (overlaps []error) {
-	for f, ranges := range s.ranges {
+// overlaps sorts the ranges and says which have an address in common.
+func (s *space) overlaps() (overlaps []error) {
+	for _, ranges := range s.ranges {
 		slices.SortStableFunc(ranges, func(a, b placed) int { return a.shown.From.Compare(b.shown.From) })
 		var last placed // of the ranges so far, the one that ends last
 		for i, r := range ranges {
-			if r.pool.size[f] == nil {
-				r.pool.size[f] = new(big.Int)
-			}
-			r.pool.size[f].Add(r.pool.size[f], r.shown.Size())
 			if i > 0 && !last.to.less(r.from) {
 				overlaps = append(overlaps, fmt.Errorf("pool %q: %s overlaps %s of pool %q",
-					r.pool.name, r.shown, last.shown, last.pool.name))
+					r.pool.Name, r.shown, last.shown, last.pool.Name))
 			}
 			if i == 0 || last.to.less(r.to) {
 				last = r
 			}
 		}
-		if len(overlaps) == 0 {
-			dig(Family(f), ranges)
-		}
 	}
 	return overlaps
 }
 
-// dig makes a hole of every range, joining those of a pool that touch.
-func dig(f Family, ranges []placed) {
-	for i := 0; i < len(ranges); {
-		first := ranges[i]
-		to := first.to
-		for i++; i < len(ranges) && ranges[i].pool == first.pool && to.next() == ranges[i].from; i++ {
-			to = ranges[i].to
+// dig numbers what a pool may assign, and frees it but for what is reserved.
+func (p *pool) dig(never []Range) {
+	ranges, gaps := spansOf(p.Ranges), spansOf(p.Exclude, never)
+	for _, f := range families {
+		p.line[f] = draw(ranges[f], gaps[f], f == IPv6 || !p.AvoidBuggyIPs)
+		if p.size[f] = p.line[f].size(); !p.line[f].empty() {
+			p.free[f].insert(uint128{}, p.line[f].last())
 		}
-		first.pool.free[f].insert(first.from, to)
 	}
+	p.reserved = make(map[netip.Addr]Owner, len(p.Reservations))
+	for _, r := range p.Reservations {
+		p.reserved[r.Address] = r.Owner
+		f := familyOf(r.Address)
+		if n, ok := p.line[f].number(fromAddr(r.Address)); ok {
+			p.free[f].take(n)
+			p.taken[f]++
+		}
+	}
+}
+
+// spansOf sorts ranges by family.
+func spansOf(lists ...[]Range) (spans [2][]span) {
+	for _, list := range lists {
+		for _, r := range list {
+			f := r.Family()
+			spans[f] = append(spans[f], span{from: fromAddr(r.From), to: fromAddr(r.To)})
+		}
+	}
+	return spans
 }
 
 // named returns the pool of that name, or nil.
 func (s *space) named(name string) *pool {
 	for _, p := range s.pools {
-		if p.name == name {
+		if p.Name == name {
 			return p
 		}
 	}
@@ -142,33 +155,89 @@ func (s *space) at(addr netip.Addr) *pool {
 	return ranges[i-1].pool
 }
 
-// take marks an address of a pool as used.
-func (s *space) take(addr netip.Addr) {
-	p, f := s.at(addr), familyOf(addr)
-	p.free[f].take(fromAddr(addr))
-	p.used[f]++
+// assignable reports whether the pool may give the address to an owner, as far as its rules go.
+func (p *pool) assignable(addr netip.Addr, to Owner) bool {
+	if owner, reserved := p.reserved[addr]; reserved {
+		return owner == to
+	}
+	_, ok := p.line[familyOf(addr)].number(fromAddr(addr))
+	return ok
 }
 
-// give marks a used address as free again, if it still is in a pool.
-func (s *space) give(addr netip.Addr) {
-	if p, f := s.at(addr), familyOf(addr); p != nil {
-		p.free[f].give(fromAddr(addr))
-		p.used[f]--
+// take marks an address of the pool as held.
+func (p *pool) take(addr netip.Addr) {
+	f := familyOf(addr)
+	p.used[f]++
+	if n, ok := p.unreserved(addr); ok {
+		if !p.free[f].take(n) {
+			p.cooling[f].live--
+		}
+		p.taken[f]++
 	}
 }
 
-func (p *pool) has(f Family) bool          { return p.size[f] != nil }
-func (p *pool) vacant(f Family) bool       { return !p.free[f].empty() }
-func (p *pool) lowest(f Family) netip.Addr { return f.addr(p.free[f].lowest()) }
+// give marks a held address as free again. It returns its number if anybody may have it.
+func (p *pool) give(addr netip.Addr) (n uint128, ok bool) {
+	f := familyOf(addr)
+	p.used[f]--
+	if n, ok = p.unreserved(addr); ok {
+		p.taken[f]--
+	}
+	return n, ok
+}
 
-func (s *space) usage() []Usage {
-	var all []Usage
-	for _, p := range s.pools {
-		for _, f := range [...]Family{IPv4, IPv6} {
-			if p.has(f) {
-				all = append(all, Usage{p.name, f, new(big.Int).Set(p.size[f]), p.used[f]})
+// unreserved returns the number of an address that is on the line and not reserved.
+func (p *pool) unreserved(addr netip.Addr) (uint128, bool) {
+	if len(p.reserved) > 0 {
+		if _, reserved := p.reserved[addr]; reserved {
+			return uint128{}, false
+		}
+	}
+	return p.line[familyOf(addr)].number(fromAddr(addr))
+}
+
+func (p *pool) has(f Family) bool    { return p.present[f] }
+func (p *pool) vacant(f Family) bool { return !p.free[f].empty() || p.cooling[f].live > 0 }
+
+// choice is a list of pools that may serve an owner, in the order in which they are tried. Owners with the same list
+// share it.
+type choice struct {
+	pools  []*pool
+	quotas bool // one of them has a quota
+}
+
+// choice returns the list of the pools that fit: those with a Selector before those without.
+func (s *space) choice(fits func(*pool) bool) *choice {
+	c, key := &choice{}, make([]byte, 0, 2*len(s.order))
+	for _, selective := range [...]bool{true, false} {
+		for _, p := range s.order {
+			if (p.Selector != nil) == selective && fits(p) {
+				c.pools = append(c.pools, p)
+				c.quotas = c.quotas || p.MaxPerNamespace > 0
+				key = fmt.Appendf(key, "%d,", p.rank)
 			}
 		}
 	}
-	return all
+	if known := s.choices[string(key)]; known != nil {
+		return known
+	}
+	s.choices[string(key)] = c
+	return c
+}
+
+// choiceOf returns the pools for an owner that requests no address: those that may serve it and are asked for, or not
+// Manual, or have something reserved for it.
+func (s *space) choiceOf(r *record) *choice {
+	reserved := s.reserved[r.owner]
+	name := r.pool()
+	if name == "" && !s.selects && len(reserved) == 0 {
+		return s.common
+	}
+	request := r.request()
+	return s.choice(func(p *pool) bool {
+		if p.Disabled || name != "" && name != p.Name || p.Selector != nil && !p.Selector.Matches(request) {
+			return false
+		}
+		return name != "" || !p.Manual || slices.ContainsFunc(reserved, func(addr netip.Addr) bool { return s.at(addr) == p })
+	})
 }

@@ -1,18 +1,22 @@
 package ipam
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // twin is an Allocator that is too simple to be wrong: it lists addresses, loops over owners, and asks everybody who
 // waits again after every call.
 type twin struct {
-	pools  []Pool
-	owners map[Owner]*twinOwner
+	pools    []Pool
+	never    []Range
+	now      time.Time
+	owners   map[Owner]*twinOwner
+	memories map[Owner]map[Family]Remembered
+	released map[netip.Addr]time.Time
 }
 
 type twinOwner struct {
@@ -22,12 +26,15 @@ type twinOwner struct {
 	told    string
 }
 
-func newTwin(pools []Pool) *twin { return &twin{pools, map[Owner]*twinOwner{}} }
+func newTwin(pools []Pool) *twin {
+	return &twin{pools: pools, owners: map[Owner]*twinOwner{},
+		memories: map[Owner]map[Family]Remembered{}, released: map[netip.Addr]time.Time{}}
+}
 
-// list returns all addresses of a family in a pool, ascending.
-func list(p Pool, f Family) []netip.Addr {
+// list returns all addresses of a family in some ranges, ascending.
+func list(ranges []Range, f Family) []netip.Addr {
 	var all []netip.Addr
-	for _, r := range p.Ranges {
+	for _, r := range ranges {
 		if familyOf(r.From) != f {
 			continue
 		}
@@ -44,144 +51,94 @@ func list(p Pool, f Family) []netip.Addr {
 
 func (t *twin) poolAt(addr netip.Addr) *Pool {
 	for i, p := range t.pools {
-		if slices.Contains(list(p, IPv4), addr) || slices.Contains(list(p, IPv6), addr) {
+		if addr.IsValid() && slices.Contains(list(p.Ranges, familyOf(addr)), addr) {
 			return &t.pools[i]
 		}
 	}
 	return nil
 }
 
-func (t *twin) holder(addr netip.Addr) (Owner, bool) {
-	for owner, o := range t.owners {
-		if o.have.V4 == addr || o.have.V6 == addr {
-			return owner, true
-		}
+// older orders owners by age.
+func older(a, b *twinOwner) bool {
+	if !a.req.Created.Equal(b.req.Created) {
+		return a.req.Created.Before(b.req.Created)
 	}
-	return "", false
+	return a.req.Owner < b.req.Owner
 }
 
-func (t *twin) free(p Pool, f Family) netip.Addr {
-	for _, addr := range list(p, f) {
-		if _, held := t.holder(addr); !held {
-			return addr
+// holders returns who has the address, the oldest first.
+func (t *twin) holders(addr netip.Addr) []*twinOwner {
+	var all []*twinOwner
+	for _, o := range t.owners {
+		if addr.IsValid() && (o.have.V4 == addr || o.have.V6 == addr) {
+			all = append(all, o)
 		}
 	}
-	return netip.Addr{}
+	slices.SortFunc(all, func(a, b *twinOwner) int {
+		if older(a, b) {
+			return -1
+		}
+		return 1
+	})
+	return all
 }
 
-func wanted(f Families) []Family {
-	switch f {
-	case SingleIPv4:
-		return []Family{IPv4}
-	case SingleIPv6:
-		return []Family{IPv6}
-	case PreferDualIPv6:
-		return []Family{IPv6, IPv4}
-	default:
-		return []Family{IPv4, IPv6}
+func (t *twin) sticks(m Remembered) bool {
+	p := t.poolAt(m.Address)
+	return p != nil && m.Released.Add(p.StickyTTL).After(t.now)
+}
+
+func (t *twin) cools(addr netip.Addr) bool {
+	p, at := t.poolAt(addr), t.released[addr]
+	return p != nil && !at.IsZero() && at.Add(p.Cooldown).After(t.now)
+}
+
+// prune forgets what counts no more.
+func (t *twin) prune() {
+	for owner, m := range t.memories {
+		maps.DeleteFunc(t.memories[owner], func(_ Family, m Remembered) bool { return !t.sticks(m) })
+		if len(m) == 0 {
+			delete(t.memories, owner)
+		}
+	}
+	maps.DeleteFunc(t.released, func(addr netip.Addr, _ time.Time) bool { return !t.cools(addr) })
+}
+
+func (t *twin) remember(o *twinOwner, p *Pool, addr netip.Addr) {
+	if p.StickyTTL > 0 {
+		if t.memories[o.req.Owner] == nil {
+			t.memories[o.req.Owner] = map[Family]Remembered{}
+		}
+		t.memories[o.req.Owner][familyOf(addr)] = Remembered{o.req.Owner, addr, t.now}
 	}
 }
 
-func prefers(f Families) bool { return f == PreferDualIPv4 || f == PreferDualIPv6 }
-
-func pinOf(r Request, f Family) netip.Addr {
-	for _, addr := range r.Addresses {
-		if familyOf(addr) == f {
-			return addr
-		}
-	}
-	return netip.Addr{}
+func (t *twin) hold(o *twinOwner, f Family, addr netip.Addr) {
+	o.have.set(f, addr)
+	delete(t.released, addr)
+	delete(t.memories[o.req.Owner], f)
+	t.relabel(o)
 }
 
-// choose finds what an owner without addresses gets.
-func (t *twin) choose(r Request) (Assignment, error) {
-	var pools []Pool
-	var names []string
-	for _, p := range t.pools {
-		if r.Pool == p.Name || r.Pool == "" && (!p.Manual || len(r.Addresses) > 0) {
-			pools, names = append(pools, p), append(names, p.Name)
-		}
+func (t *twin) drop(o *twinOwner, f Family) {
+	addr := o.have.addr(f)
+	if !addr.IsValid() {
+		return
 	}
-	if r.Pool != "" && len(pools) == 0 || r.Pool == "" && len(r.Addresses) == 0 && len(pools) == 0 {
-		return Assignment{}, &NoMatchingPoolError{r.Pool}
+	o.have.set(f, netip.Addr{})
+	t.relabel(o)
+	p := t.poolAt(addr)
+	t.remember(o, p, addr)
+	if len(t.holders(addr)) == 0 && p.Cooldown > 0 {
+		t.released[addr] = t.now
 	}
-	if len(r.Addresses) > 0 {
-		return t.choosePinned(r)
-	}
-	var got Assignment
-	try := func(families []Family) bool {
-		for _, p := range pools {
-			got = Assignment{Pool: p.Name}
-			all := true
-			for _, f := range families {
-				addr := t.free(p, f)
-				got.set(f, addr)
-				all = all && addr.IsValid()
-			}
-			if all {
-				return true
-			}
-		}
-		return false
-	}
-	want := wanted(r.Families)
-	if try(want) || prefers(r.Families) && (try(want[:1]) || try(want[1:])) {
-		return got, nil
-	}
-	var able []string
-	for _, p := range pools {
-		has := 0
-		for _, f := range want {
-			if len(list(p, f)) > 0 {
-				has++
-			}
-		}
-		if has == len(want) || has > 0 && prefers(r.Families) {
-			able = append(able, p.Name)
-		}
-	}
-	if len(able) > 0 {
-		return Assignment{}, &PoolExhaustedError{able, r.Families}
-	}
-	return Assignment{}, &FamilyUnavailableError{names, r.Families}
 }
 
-func (t *twin) choosePinned(r Request) (Assignment, error) {
-	var got Assignment
-	for _, f := range []Family{IPv4, IPv6} {
-		addr := pinOf(r, f)
-		if !addr.IsValid() {
-			continue
-		}
-		p := t.poolAt(addr)
-		if p == nil || r.Pool != "" && p.Name != r.Pool {
-			return Assignment{}, &AddressNotInPoolError{addr, r.Pool}
-		}
-		if got.Pool != "" && got.Pool != p.Name {
-			return Assignment{}, &InvalidRequestError{fmt.Sprintf(
-				"it asks for addresses of two pools, %q and %q, and both have to come from one", got.Pool, p.Name)}
-		}
-		if holder, held := t.holder(addr); held {
-			return Assignment{}, &AddressInUseError{addr, p.Name, holder}
-		}
-		got.Pool = p.Name
-		got.set(f, addr)
+func (t *twin) relabel(o *twinOwner) {
+	o.have.Pool = ""
+	for _, addr := range o.have.Addrs()[:min(1, len(o.have.Addrs()))] {
+		o.have.Pool = t.poolAt(addr).Name
 	}
-	for _, f := range wanted(r.Families) {
-		if got.addr(f).IsValid() {
-			continue
-		}
-		p := t.pools[slices.IndexFunc(t.pools, func(p Pool) bool { return p.Name == got.Pool })]
-		addr := t.free(p, f)
-		if !addr.IsValid() && r.Families == RequireDual {
-			if len(list(p, f)) == 0 {
-				return Assignment{}, &FamilyUnavailableError{[]string{p.Name}, RequireDual}
-			}
-			return Assignment{}, &PoolExhaustedError{[]string{p.Name}, map[Family]Families{IPv4: SingleIPv4, IPv6: SingleIPv6}[f]}
-		}
-		got.set(f, addr)
-	}
-	return got, nil
 }
 
 func (o *twinOwner) complete() bool {
@@ -191,44 +148,6 @@ func (o *twinOwner) complete() bool {
 		}
 	}
 	return true
-}
-
-// second adds the second address of a dual-stack owner that has one.
-func (t *twin) second(o *twinOwner) bool {
-	if o.have.isZero() || o.complete() {
-		return true
-	}
-	f := IPv4
-	if o.have.V4.IsValid() {
-		f = IPv6
-	}
-	p := t.poolAt(o.have.addr(f.other()))
-	addr := t.free(*p, f)
-	if pin := pinOf(o.req, f); pin.IsValid() {
-		addr = pin
-		if at := t.poolAt(pin); at == nil || at.Name != p.Name {
-			return false
-		}
-		if _, held := t.holder(pin); held {
-			return false
-		}
-	}
-	if addr.IsValid() {
-		o.have.set(f, addr)
-	}
-	return addr.IsValid()
-}
-
-func (t *twin) drop(o *twinOwner, f Family) {
-	o.have.set(f, netip.Addr{})
-	t.relabel(o)
-}
-
-func (t *twin) relabel(o *twinOwner) {
-	o.have.Pool = ""
-	for _, addr := range o.have.Addrs()[:min(1, len(o.have.Addrs()))] {
-		o.have.Pool = t.poolAt(addr).Name
-	}
 }
 
 // turns returns the owners with a valid request, in the order in which they are served.
@@ -243,10 +162,7 @@ func (t *twin) turns(only ...Owner) []*twinOwner {
 		if c := a.req.Since.Compare(b.req.Since); c != 0 {
 			return c
 		}
-		if c := a.req.Created.Compare(b.req.Created); c != 0 {
-			return c
-		}
-		if a.req.Owner < b.req.Owner {
+		if older(a, b) {
 			return -1
 		}
 		return 1
@@ -254,96 +170,152 @@ func (t *twin) turns(only ...Owner) []*twinOwner {
 	return turns
 }
 
-// settle gives everything that can be given, to some owners or all.
+// settle gives some owners, or all, what they can have.
 func (t *twin) settle(only ...Owner) {
 	for _, o := range t.turns(only...) {
-		if o.req.Families == RequireDual && !t.second(o) {
-			o.have = Assignment{}
+		if o.req.Families == RequireDual && !o.have.isZero() && t.second(o) != nil {
+			t.drop(o, IPv4)
+			t.drop(o, IPv6)
 		}
 	}
 	for _, o := range t.turns(only...) {
 		if o.have.isZero() {
-			o.have, _ = t.choose(o.req)
+			t.first(o)
 		}
 	}
 	for _, o := range t.turns(only...) {
-		t.second(o)
+		_ = t.second(o)
 	}
 }
 
-func (t *twin) renew(r Request) *twinOwner {
+// serve serves the first in turn of those that can be, until none can be.
+func (t *twin) serve() {
+	for served := true; served; {
+		served = false
+		for _, o := range t.turns() {
+			if o.have.isZero() && t.first(o) {
+				served = true
+				break
+			}
+		}
+		if served {
+			continue
+		}
+		for _, o := range t.turns() {
+			if !o.have.isZero() && !o.complete() && t.second(o) == nil {
+				served = true
+				break
+			}
+		}
+	}
+}
+
+// renew replaces a request, and returns who lost an address to the owner.
+func (t *twin) renew(r Request) (ousted []Owner) {
 	o := t.owners[r.Owner]
 	if o == nil {
 		o = &twinOwner{req: Request{Owner: r.Owner}}
 		t.owners[r.Owner] = o
 	}
-	o.req.Created, o.req.Since = r.Created, r.Since
-	if _, o.invalid = newWish(r); o.invalid != nil {
-		return o
+	was := o.req.Pool
+	_, o.invalid = newWish(r)
+	switch {
+	case o.invalid == nil:
+		o.req = r
+	case o.req.Families == 0 && o.have.isZero(): // what it may share and where it belongs, but no wish
+		o.req = r
+		o.req.Families, o.req.Pool, o.req.Addresses = 0, "", nil
+	default:
+		o.req.Created, o.req.Since = r.Created, r.Since
 	}
-	moved := r.Pool != "" && r.Pool != o.req.Pool && r.Pool != o.have.Pool
-	o.req = r
 	for _, f := range []Family{IPv4, IPv6} {
-		pin := pinOf(r, f)
-		if o.have.addr(f).IsValid() &&
-			(moved || !slices.Contains(wanted(r.Families), f) || pin.IsValid() && pin != o.have.addr(f)) {
+		for _, h := range t.holders(o.have.addr(f)) {
+			switch {
+			case h == o || !t.clash(o, h):
+			case older(h, o):
+				t.drop(o, f)
+			case o.have.addr(f).IsValid():
+				t.drop(h, f)
+				ousted = append(ousted, h.req.Owner)
+			}
+		}
+	}
+	if o.invalid != nil {
+		return ousted
+	}
+	moved := r.Pool != "" && r.Pool != was && r.Pool != o.have.Pool
+	for _, f := range []Family{IPv4, IPv6} {
+		if addr, pin := o.have.addr(f), pinOf(r, f); addr.IsValid() && (moved || !slices.Contains(wanted(r.Families), f) ||
+			pin.IsValid() && pin != addr || !selects(t.poolAt(addr), r)) {
 			t.drop(o, f)
 		}
 	}
-	return o
+	return ousted
 }
 
 // assign is Allocator.Assign; changes maps each changed owner to the text of its change.
 func (t *twin) assign(r Request) map[Owner]string {
 	before := t.snapshot()
-	t.renew(r)
-	t.settle(r.Owner)
-	t.settle()
+	t.settle(append(t.renew(r), r.Owner)...)
+	t.serve()
 	return t.changes(before, r.Owner)
 }
 
 func (t *twin) release(owner Owner) map[Owner]string {
 	before := t.snapshot()
+	if o := t.owners[owner]; o != nil {
+		t.drop(o, IPv4)
+		t.drop(o, IPv6)
+	}
 	delete(t.owners, owner)
-	t.settle()
+	t.serve()
 	return t.changes(before)
 }
 
-func (t *twin) setPools(pools []Pool) map[Owner]string {
-	before := t.snapshot()
-	t.pools = pools
-	for _, o := range t.owners {
-		for _, f := range []Family{IPv4, IPv6} {
-			if addr := o.have.addr(f); addr.IsValid() && t.poolAt(addr) == nil {
-				o.have.set(f, netip.Addr{})
+// losses are the addresses that would have no pool, or none that serves their owners.
+func (t *twin) losses(pools []Pool) map[netip.Addr][]Owner {
+	lost := map[netip.Addr][]Owner{}
+	next := newTwin(pools)
+	for owner, o := range t.owners {
+		for _, addr := range o.have.Addrs() {
+			if p := next.poolAt(addr); p == nil || !selects(p, o.req) {
+				lost[addr] = append(lost[addr], owner)
 			}
 		}
-		t.relabel(o)
 	}
-	t.settle()
-	return t.changes(before, slices.Collect(maps.Keys(t.owners))...)
+	return lost
 }
 
-// adopt is Allocator.Adopt on a twin without owners, for addresses that nobody disputes.
-func (t *twin) adopt(holdings []Holding) {
-	for _, h := range holdings {
-		o := t.renew(h.Request)
-		for _, addr := range h.Addrs {
-			o.have.set(familyOf(addr), addr)
-		}
-		t.relabel(o)
-		if err := t.err(o); err != nil {
-			o.told = err.Error()
+func (t *twin) setPools(pools []Pool, never []Range) map[Owner]string {
+	before, lost := t.snapshot(), t.losses(pools)
+	t.prune()
+	t.pools, t.never = pools, never
+	for addr, owners := range lost {
+		for _, owner := range owners {
+			o := t.owners[owner]
+			o.have.set(familyOf(addr), netip.Addr{})
+			if p := t.poolAt(addr); p != nil {
+				t.remember(o, p, addr)
+				t.released[addr] = t.now
+			}
 		}
 	}
-	t.settle()
+	for _, o := range t.owners {
+		t.relabel(o)
+	}
+	maps.DeleteFunc(t.released, func(addr netip.Addr, _ time.Time) bool { return len(t.holders(addr)) > 0 })
+	if len(t.owners) > 0 {
+		t.settle()
+	}
+	t.serve()
+	return t.changes(before, slices.Collect(maps.Keys(t.owners))...)
 }
 
 func (t *twin) err(o *twinOwner) error {
 	if o.invalid != nil || !o.have.isZero() {
 		return o.invalid
 	}
-	_, err := t.choose(o.req)
+	_, err := t.choose(o)
 	return err
 }
 
@@ -384,5 +356,12 @@ func (t *twin) lookup(owner Owner) (Assignment, error) {
 	if !o.have.isZero() {
 		return o.have, nil
 	}
-	return o.have, errors.Join(t.err(o))
+	return o.have, t.err(o)
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/big"
 	"math/bits"
@@ -15,6 +16,8 @@ const (
 	IPv4 Family = iota
 	IPv6
 )
+
+var families = [...]Family{IPv4, IPv6}
 
 // String returns "IPv4" or "IPv6".
 func (f Family) String() string {
@@ -81,6 +84,40 @@ func (u uint128) next() uint128 {
 func (u uint128) prev() uint128 {
 	lo, borrow := bits.Sub64(u.lo, 1, 0)
 	return uint128{u.hi - borrow, lo}
+}
+
+// add is u+v, and sub is u-v, both modulo 2^128.
+func (u uint128) add(v uint128) uint128 {
+	lo, carry := bits.Add64(u.lo, v.lo, 0)
+	return uint128{u.hi + v.hi + carry, lo}
+}
+
+func (u uint128) sub(v uint128) uint128 {
+	lo, borrow := bits.Sub64(u.lo, v.lo, 0)
+	return uint128{u.hi - v.hi - borrow, lo}
+}
+
+func (u uint128) compare(v uint128) int {
+	return cmp.Or(cmp.Compare(u.hi, v.hi), cmp.Compare(u.lo, v.lo))
+}
+
+// mod is the remainder of u divided by n; n zero stands for 2^128.
+func (u uint128) mod(n uint128) uint128 {
+	if n.isZero() {
+		return u
+	}
+	if n.hi == 0 {
+		return uint128{0, bits.Rem64(u.hi, u.lo, n.lo)}
+	}
+	for u.hi != 0 && !u.less(n) { // long division; the quotient has at most 64 bits
+		shift := bits.LeadingZeros64(n.hi) - bits.LeadingZeros64(u.hi)
+		d := uint128{n.hi<<shift | n.lo>>1>>(63-shift), n.lo << shift}
+		if u.less(d) {
+			d = uint128{d.hi >> 1, d.lo>>1 | d.hi<<63}
+		}
+		u = u.sub(d)
+	}
+	return u
 }
 
 func (u uint128) bitLen() int {

@@ -45,6 +45,7 @@ var rooms = []room{
 	{path: "cmd", why: "it wires everything together", own: []string{"..."}, libs: []string{""}},
 	{path: "charts/kontena-network-lb", why: "its tests render the chart and compare it with config", own: []string{"config"},
 		libs: []string{"helm.sh/helm/v3", "k8s.io", "sigs.k8s.io/yaml", "go.yaml.in/yaml/v3"}},
+	{path: "examples", why: "it shows what a package of ours does alone", own: []string{"ipam"}},
 	{path: "internal", why: "it is test machinery", libs: []string{"github.com/vishvananda/netns", "golang.org/x"}},
 }
 

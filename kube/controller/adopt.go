@@ -8,22 +8,43 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/kube/objects"
 )
 
-// fresh waits until the cache holds at least every Service as the API server holds it now: an older cache would
-// show addresses as free that the predecessor has just given away. A Service that the cache still has although
-// it was deleted does no harm: its address was not given away before the cache caught up.
+// fresh waits until the caches hold at least every Service and Namespace as the API server holds it now: an older
+// cache would show addresses as free that the predecessor has just given away, or take them from Services whose
+// Namespace seems not to have the labels yet. A Service that the cache still has although it was deleted does no harm:
+// its address was not given away before the cache caught up.
 func (c *Controller) fresh(ctx context.Context) error {
-	newest := ""
+	core := c.opts.Client.CoreV1()
+	err := c.caughtUp(ctx, c.informer, func(ctx context.Context) (runtime.Object, error) {
+		return core.Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	})
+	if err != nil {
+		return err
+	}
+	return c.caughtUp(ctx, c.spaces, func(ctx context.Context) (runtime.Object, error) {
+		return core.Namespaces().List(ctx, metav1.ListOptions{})
+	})
+}
+
+// lister reads all objects of a kind from the API server.
+type lister func(context.Context) (runtime.Object, error)
+
+// caughtUp waits until a cache is as new as what the API server lists now.
+func (c *Controller) caughtUp(ctx context.Context, informer cache.SharedIndexInformer, list lister) error {
+	last := ""
 	err := wait.PollUntilContextCancel(ctx, retryPeriod, true, func(ctx context.Context) (bool, error) {
 		var err error
-		if newest, err = c.newest(ctx); err != nil && ctx.Err() == nil {
+		if last, err = newest(ctx, list); err != nil && ctx.Err() == nil {
 			c.log.Warn("beginning to lead", zap.Error(err))
 		}
 		return err == nil, nil
@@ -32,36 +53,41 @@ func (c *Controller) fresh(ctx context.Context) error {
 		return err
 	}
 	return wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) {
-		if !c.informer.HasSynced() || newest == "" {
-			return c.informer.HasSynced(), nil
+		if !informer.HasSynced() || last == "" {
+			return informer.HasSynced(), nil
 		}
 		// The store's version, not the informer's: that one is ahead of what has arrived in the store.
-		order, err := resourceversion.CompareResourceVersion(c.informer.GetStore().LastStoreSyncResourceVersion(), newest)
+		order, err := resourceversion.CompareResourceVersion(informer.GetStore().LastStoreSyncResourceVersion(), last)
 		return order >= 0, err
 	})
 }
 
-// newest returns the highest resource version of a Service in the cluster; empty where there is none.
-func (c *Controller) newest(ctx context.Context) (string, error) {
-	now, err := c.opts.Client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+// newest returns the highest resource version of the objects; empty where there is none.
+func newest(ctx context.Context, list lister) (string, error) {
+	now, err := list(ctx)
 	if err != nil {
-		return "", fmt.Errorf("reading the Services: %w", err)
+		return "", fmt.Errorf("reading what the cluster has: %w", err)
 	}
 	newest := ""
-	for _, s := range now.Items {
-		if newest == "" {
-			newest = s.ResourceVersion
-			continue
-		}
-		order, err := resourceversion.CompareResourceVersion(s.ResourceVersion, newest)
+	err = meta.EachListItem(now, func(o runtime.Object) error {
+		one, err := meta.Accessor(o)
 		if err != nil {
-			return "", fmt.Errorf("reading the Service %s/%s: %w", s.Namespace, s.Name, err)
+			return err
+		}
+		if newest == "" {
+			newest = one.GetResourceVersion()
+			return nil
+		}
+		order, err := resourceversion.CompareResourceVersion(one.GetResourceVersion(), newest)
+		if err != nil {
+			return fmt.Errorf("reading %s/%s: %w", one.GetNamespace(), one.GetName(), err)
 		}
 		if order > 0 {
-			newest = s.ResourceVersion
+			newest = one.GetResourceVersion()
 		}
-	}
-	return newest, nil
+		return nil
+	})
+	return newest, err
 }
 
 // adopt makes the allocator from what the Services' statuses say, all at once; those without an address get one
@@ -75,8 +101,9 @@ func (c *Controller) adopt() error {
 	}
 	var holdings []ipam.Holding
 	for _, s := range c.all() {
-		if s.Handled {
-			holdings = append(holdings, holding(s, allocator))
+		labels, known := c.space(s.Namespace)
+		if s.Handled && (known || len(s.Status) > 0) { // another one is served as soon as its Namespace is known
+			holdings = append(holdings, holding(s, labels, allocator))
 		}
 	}
 	allocator.Adopt(holdings)
@@ -86,11 +113,12 @@ func (c *Controller) adopt() error {
 	return nil
 }
 
-// holding says what a Service has and asks for.
-func holding(s objects.Service, allocator *ipam.Allocator) ipam.Holding {
+// holding says what a Service, in a Namespace with these labels, has and asks for.
+func holding(s objects.Service, labels map[string]string, allocator *ipam.Allocator) ipam.Holding {
 	h := ipam.Holding{Request: ipam.Request{
 		Owner: ipam.Owner(s.Key()), Families: s.Families, Pool: s.Pool, Addresses: s.Requested,
 		Created: s.Created, Since: s.Created,
+		Namespace: s.Namespace, Share: s.Share, Labels: s.Labels, NamespaceLabels: labels,
 	}, Addrs: s.Status}
 	switch {
 	case foreign(s, allocator):

@@ -56,7 +56,8 @@ type cluster struct {
 var servicesResource = corev1.SchemeGroupVersion.WithResource("services")
 
 func newCluster(t *testing.T) *cluster {
-	c := &cluster{t: t, Clientset: fake.NewClientset()}
+	prod := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "prod", ResourceVersion: "1"}}
+	c := &cluster{t: t, Clientset: fake.NewClientset(prod)}
 	number := func(a clienttesting.Action) (bool, runtime.Object, error) {
 		if create, ok := a.(clienttesting.CreateAction); ok {
 			c.number(create.GetObject().(*corev1.Service))

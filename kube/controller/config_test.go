@@ -92,7 +92,7 @@ func TestBeforeRun(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *cluster) {
 		r := New(Options{Client: c})
 		defer r.queue.ShutDown()
-		if err := r.Ready(); err == nil || err.Error() != "the Services have not been read yet" {
+		if err := r.Ready(); err == nil || err.Error() != "the Services and Namespaces have not been read yet" {
 			t.Errorf("Ready = %v", err)
 		}
 		if s := r.Status(); s.Leading || s.Stale || s.Pools != nil {

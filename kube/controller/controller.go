@@ -5,7 +5,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -53,6 +52,7 @@ type Controller struct {
 	log      *zap.Logger
 	events   *events.Poster
 	informer cache.SharedIndexInformer // of all Services
+	spaces   cache.SharedIndexInformer // of all Namespaces, for their labels
 	queue    workqueue.TypedRateLimitingInterface[string]
 
 	mu         sync.Mutex
@@ -80,8 +80,9 @@ func New(o Options) *Controller {
 		opts: o, log: o.Logger, configured: make(chan struct{}),
 		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity),
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
-			cache.Indexers{byAddress: shownAddresses}),
-		queue: workqueue.NewTypedRateLimitingQueue(retry),
+			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
+		spaces: coreinformers.NewNamespaceInformer(o.Client, 0, nil),
+		queue:  workqueue.NewTypedRateLimitingQueue(retry),
 	}
 }
 
@@ -89,17 +90,15 @@ func New(o Options) *Controller {
 // free. It returns an error when the configuration file is not valid or the Lease was lost. It is called once.
 func (c *Controller) Run(ctx context.Context) error {
 	defer c.queue.ShutDown()
-	if err := c.informer.SetTransform(strip); err != nil {
-		return fmt.Errorf("watching Services: %w", err)
-	}
-	if _, err := c.informer.AddEventHandler(c.handler()); err != nil {
-		return fmt.Errorf("watching Services: %w", err)
+	if err := c.prepare(); err != nil {
+		return err
 	}
 	watch, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer stop()
 	watching.Go(func() { c.informer.RunWithContext(watch) })
+	watching.Go(func() { c.spaces.RunWithContext(watch) })
 	source, err := document.Follow(watch, c.opts.Client, document.Options{
 		File: c.opts.File, Namespace: c.opts.Namespace, ConfigMap: c.opts.ConfigMap, Logger: c.log,
 		Apply: c.configure, Refused: func(cm *corev1.ConfigMap, why error) { c.refused(watch, cm, why) },
@@ -111,28 +110,6 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.document = source
 	c.mu.Unlock()
 	return c.elect(ctx)
-}
-
-// handler queues every Service that changes, whatever its type: one that is ours no longer has to be let go of.
-// Before this replica has adopted there is nothing to queue: adopting looks at all that came before.
-func (c *Controller) handler() cache.ResourceEventHandler {
-	enqueue := func(o any) {
-		if c.current() == nil {
-			return
-		}
-		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(o); err == nil {
-			c.queue.Add(key)
-		}
-	}
-	return cache.ResourceEventHandlerFuncs{AddFunc: enqueue, UpdateFunc: func(_, o any) { enqueue(o) }, DeleteFunc: enqueue}
-}
-
-// strip drops what nobody reads before an object enters the cache.
-func strip(o any) (any, error) {
-	if s, ok := o.(*corev1.Service); ok {
-		s.ManagedFields = nil
-	}
-	return o, nil
 }
 
 // current returns the allocator; nil while this replica does not assign addresses.
@@ -155,7 +132,7 @@ func (c *Controller) configure(cfg config.Config) {
 	if allocator == nil {
 		return
 	}
-	if _, err := allocator.SetPools(cfg.AllocatorPools()); err != nil {
+	if _, err := allocator.SetPools(cfg.AllocatorPools(), ipam.Everything); err != nil {
 		c.log.Error("applying the address pools", zap.Error(err))
 		return
 	}
@@ -223,8 +200,8 @@ func (c *Controller) Ready() error {
 	c.mu.Lock()
 	source := c.document
 	c.mu.Unlock()
-	if source == nil || !c.informer.HasSynced() {
-		return errors.New("the Services have not been read yet")
+	if source == nil || !c.informer.HasSynced() || !c.spaces.HasSynced() {
+		return errors.New("the Services and Namespaces have not been read yet")
 	}
 	return source.Ready()
 }

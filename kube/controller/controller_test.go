@@ -102,6 +102,7 @@ func TestRequests(t *testing.T) {
 		c.add("metallb", asks("metallb.io/loadBalancerIPs", "10.0.0.8"))
 		c.add("spec", func(s *corev1.Service) { s.Spec.LoadBalancerIP = "10.0.0.7" })
 		c.add("pool", asks(objects.Prefix+"address-pool", "gold"))
+		settle()
 		c.add("metallbs-pool", asks("metallb.universe.tf/address-pool", "gold"))
 		settle()
 		c.want("ours", "10.0.0.9 Allocated")

@@ -64,13 +64,17 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 		// Where somebody else wrote the addresses, only our condition goes.
 		return c.patch(ctx, s, status{clear: true, keep: s.Allocated.Reason == reasonForeign})
 	}
-	c.enqueue(ask(s, allocator), key)
+	labels, known := c.space(s.Namespace)
+	if !known {
+		return nil // its Namespace is about to be known, and then it is queued again
+	}
+	c.enqueue(ask(holding(s, labels, allocator), allocator), key)
 	if foreign(s, allocator) {
 		return c.write(ctx, s, status{keep: true, reason: reasonForeign,
 			message: "the status holds an address that is in none of our pools and was not written by us; it is left alone"})
 	}
 	want := wanted(s, allocator)
-	if shown := c.elsewhere(want.addrs, s); shown != nil {
+	if shown := c.elsewhere(want.addrs, s, allocator); shown != nil {
 		// What is to go from this status goes meanwhile, or two that exchange addresses would wait for each other.
 		if less := want.without(s, shown); len(less.addrs) < len(s.Status) {
 			if err := c.write(ctx, s, less); err != nil {
@@ -82,9 +86,8 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 	return c.write(ctx, s, want)
 }
 
-// ask tells the allocator what the Service asks for. One that is new to it may have an address already.
-func ask(s objects.Service, allocator *ipam.Allocator) []ipam.Change {
-	h := holding(s, allocator)
+// ask tells the allocator what a Service asks for. One that is new to it may have an address already.
+func ask(h ipam.Holding, allocator *ipam.Allocator) []ipam.Change {
 	if _, err := allocator.Lookup(h.Owner); errors.Is(err, ipam.ErrUnknownOwner) {
 		return allocator.Adopt([]ipam.Holding{h})
 	}

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/kube/objects"
 )
 
@@ -33,10 +34,10 @@ func shownAddresses(o any) ([]string, error) {
 // errShown is the error of an address that another Service still shows.
 var errShown = errors.New("the address is not let go of yet")
 
-// elsewhere returns an error while another Service's status shows one of the addresses that the Service is to
-// show. It is written only when that one has let go of it: were this process to end between the two writes, its
+// elsewhere returns an error while the status of another Service, with which it does not share, shows one of the
+// addresses that the Service is to show. It is written only when that one has let go of it: were this process to end between the two writes, its
 // successor could not know whose it is.
-func (c *Controller) elsewhere(addrs []netip.Addr, s objects.Service) error {
+func (c *Controller) elsewhere(addrs []netip.Addr, s objects.Service, allocator *ipam.Allocator) error {
 	for _, a := range addrs {
 		if slices.Contains(s.Status, a) {
 			continue
@@ -46,7 +47,8 @@ func (c *Controller) elsewhere(addrs []netip.Addr, s objects.Service) error {
 			return fmt.Errorf("reading the cache: %w", err)
 		}
 		for _, key := range keys {
-			if key != s.Key() {
+			// Who waits or is not known has none. Who has it too shares it.
+			if other, _ := allocator.Lookup(ipam.Owner(key)); key != s.Key() && !slices.Contains(other.Addrs(), a) {
 				return fmt.Errorf("%s is still in the status of %s: %w", a, key, errShown)
 			}
 		}

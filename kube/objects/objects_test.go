@@ -101,6 +101,39 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+func TestShare(t *testing.T) {
+	spec := func(change func(*corev1.Service)) func(*corev1.Service) {
+		return func(o *corev1.Service) {
+			o.Annotations = map[string]string{Prefix + "allow-shared-ip": "k"}
+			o.Spec.Ports = []corev1.ServicePort{{Protocol: corev1.ProtocolUDP, Port: 53}, {Port: 53}}
+			o.Spec.Selector = map[string]string{"b": "2", "a": "1"}
+			if change != nil {
+				change(o)
+			}
+		}
+	}
+	ports := []ipam.Port{{Protocol: "UDP", Number: 53}, {Protocol: "TCP", Number: 53}}
+	for name, tt := range map[string]struct {
+		change func(*corev1.Service)
+		want   ipam.Share
+	}{
+		"ours":           {spec(nil), ipam.Share{Key: "k", Ports: ports, Backends: "prod/a=1,b=2"}},
+		"no key":         {spec(func(o *corev1.Service) { o.Annotations = nil }), ipam.Share{}},
+		"an empty key":   {spec(func(o *corev1.Service) { o.Annotations[Prefix+"allow-shared-ip"] = " " }), ipam.Share{}},
+		"not handled":    {spec(func(o *corev1.Service) { o.Spec.Type = corev1.ServiceTypeNodePort }), ipam.Share{}},
+		"no selector":    {spec(func(o *corev1.Service) { o.Spec.Selector = nil }), ipam.Share{Key: "k", Ports: ports}},
+		"MetalLB's":      {spec(func(o *corev1.Service) { o.Annotations = map[string]string{"metallb.io/allow-shared-ip": "m"} }), ipam.Share{Key: "m", Ports: ports, Backends: "prod/a=1,b=2"}},
+		"its ancestor's": {spec(func(o *corev1.Service) { o.Annotations = map[string]string{"metallb.universe.tf/allow-shared-ip": "m"} }), ipam.Share{Key: "m", Ports: ports, Backends: "prod/a=1,b=2"}},
+		"ours first":     {spec(func(o *corev1.Service) { o.Annotations["metallb.io/allow-shared-ip"] = "m" }), ipam.Share{Key: "k", Ports: ports, Backends: "prod/a=1,b=2"}},
+		"Local": {spec(func(o *corev1.Service) { o.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal }),
+			ipam.Share{Key: "k", Ports: ports, Local: true, Backends: "prod/a=1,b=2"}},
+	} {
+		if got := service(tt.change).Share; !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	s := service(func(o *corev1.Service) {
 		o.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "10.0.0.5"}, {Hostname: "lb.example.com"}}

@@ -25,6 +25,7 @@ const ConditionAllocated = Prefix + "Allocated"
 var (
 	poolAnnotations      = []string{Prefix + "address-pool", "metallb.io/address-pool", "metallb.universe.tf/address-pool"}
 	addressesAnnotations = []string{Prefix + "load-balancer-ips", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"}
+	sharingAnnotations   = []string{Prefix + "allow-shared-ip", "metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"}
 )
 
 // Service is a Service as the controller and the speaker see it.
@@ -47,6 +48,10 @@ type Service struct {
 	Pool      string
 	Requested []netip.Addr
 	Problem   error
+	// Share says with whom it may share an address; zero where it has no sharing key.
+	Share ipam.Share
+	// Labels are those of the object, not to be changed.
+	Labels map[string]string
 	// Status are the addresses in its status; Foreign counts entries there that are no addresses.
 	Status  []netip.Addr
 	Foreign int
@@ -67,7 +72,7 @@ func (s Service) Key() string { return s.Namespace + "/" + s.Name }
 func FromService(o *corev1.Service) Service {
 	s := Service{
 		Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion,
-		Created: o.CreationTimestamp.Time,
+		Created: o.CreationTimestamp.Time, Labels: o.Labels,
 		Handled: o.Spec.Type == corev1.ServiceTypeLoadBalancer && o.Spec.LoadBalancerClass == nil,
 		Local:   o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 	}
@@ -87,6 +92,7 @@ func FromService(o *corev1.Service) Service {
 		s.PrimaryV6 = len(o.Spec.IPFamilies) > 0 && o.Spec.IPFamilies[0] == corev1.IPv6Protocol
 		s.Families, s.Problem = families(o.Spec)
 		_, s.Pool = annotation(o, poolAnnotations)
+		s.Share = share(o)
 		if err := s.request(o); err != nil && s.Problem == nil {
 			s.Problem = err
 		}

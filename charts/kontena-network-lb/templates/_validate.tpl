@@ -12,7 +12,10 @@ path, value and what would be right.
 {{- end -}}
 {{- range $i, $pool := .Values.address_pools -}}
   {{- $path := printf "address_pools[%d]" $i -}}
-  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign")) -}}
+  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign" "avoid_buggy_ips" "max_per_namespace" "namespace_selectors" "service_selectors")) -}}
+  {{- range $key := list "namespace_selectors" "namespace-selectors" "namespaceSelectors" "service_selectors" "service-selectors" "serviceSelectors" -}}
+    {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $pool $key)) -}}
+  {{- end -}}
   {{- with get $found.names $pool.name -}}
     {{- include "network-lb.mistake" (list $found (printf "%s.name" $path) (printf "%q is the name of %s too: give each pool a name of its own" $pool.name .)) -}}
   {{- end -}}
@@ -21,6 +24,11 @@ path, value and what would be right.
   {{- if kindIs "string" $protocols -}}{{- $protocols = list $protocols -}}{{- end -}}
   {{- if and (has "bgp" $protocols) (not $.Values.peers) -}}
     {{- include "network-lb.mistake" (list $found (printf "%s.protocol" $path) "bgp needs peers and there are none: add at least one, such as peers: [{peer_address: 10.0.0.1, peer_asn: 64501, my_asn: 64500}]") -}}
+  {{- end -}}
+  {{- range $j, $reservation := $pool.reservations -}}
+    {{- if not $reservation.address -}}
+      {{- include "network-lb.mistake" (list $found (printf "%s.reservations[%d].address" $path $j) `"" is not an IP address: write one of this pool, such as 10.20.0.5`) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- range $i, $peer := .Values.peers -}}
@@ -32,9 +40,7 @@ path, value and what would be right.
     {{- end -}}
   {{- end -}}
   {{- range $key := list "node_selectors" "node-selectors" "nodeSelectors" -}}
-    {{- range $j, $selector := index $peer $key -}}
-      {{- include "network-lb.spellings" (list $found (printf "%s.%s[%d]" $path $key $j) $selector (list "match_labels" "match_expressions")) -}}
-    {{- end -}}
+    {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $peer $key)) -}}
   {{- end -}}
 {{- end -}}
 {{- if $found.mistakes -}}
@@ -48,6 +54,15 @@ path, value and what would be right.
 {{- $_ := set $found "mistakes" (append $found.mistakes (printf "%s: %s" (index . 1) (index . 2))) -}}
 {{- end }}
 
+{{/* Refuses two spellings of one key in the selectors of a list: (list found path selectors). */}}
+{{- define "network-lb.selectors" -}}
+{{- $found := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- range $i, $selector := index . 2 -}}
+  {{- include "network-lb.spellings" (list $found (printf "%s[%d]" $path $i) $selector (list "match_labels" "match_expressions")) -}}
+{{- end -}}
+{{- end }}
+
 {{/* Refuses two spellings of one key: (list found path element keys). */}}
 {{- define "network-lb.spellings" -}}
 {{- $found := index . 0 -}}
@@ -56,7 +71,7 @@ path, value and what would be right.
 {{- range $key := index . 3 -}}
   {{- $camel := $key | camelcase | untitle -}}
   {{- $used := list -}}
-  {{- range $spelling := uniq (list $key (replace "_" "-" $key) $camel (replace "Asn" "ASN" $camel)) -}}
+  {{- range $spelling := uniq (list $key (replace "_" "-" $key) $camel (replace "Asn" "ASN" $camel) (replace "Ips" "IPs" $camel)) -}}
     {{- if hasKey $element $spelling -}}{{- $used = append $used $spelling -}}{{- end -}}
   {{- end -}}
   {{- if gt (len $used) 1 -}}
