@@ -35,8 +35,8 @@ func shownAddresses(o any) ([]string, error) {
 var errShown = errors.New("the address is not let go of yet")
 
 // elsewhere returns an error while the status of another Service, with which it does not share, shows one of the
-// addresses that the Service is to show. It is written only when that one has let go of it: were this process to end between the two writes, its
-// successor could not know whose it is.
+// addresses that the Service is to show. It is written only when that one has let go of it: were this process to end
+// between the two writes, its successor could not know whose it is.
 func (c *Controller) elsewhere(addrs []netip.Addr, s objects.Service, allocator *ipam.Allocator) error {
 	for _, a := range addrs {
 		if slices.Contains(s.Status, a) {
