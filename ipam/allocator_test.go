@@ -362,7 +362,7 @@ func TestConcurrentUse(t *testing.T) {
 				_, _ = a.Lookup(owner)
 				a.Usage()
 				a.Remember(a.Remembered())
-				if _, err := a.Plan(nil); err != nil {
+				if _, err := a.Plan(nil, Everything); err != nil {
 					t.Error(err)
 				}
 				if i%3 == 0 {

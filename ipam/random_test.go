@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -229,7 +230,7 @@ func (w *world) act() {
 
 // setPools plans, is refused, and then does what was planned.
 func (w *world) setPools(pools []Pool) ([]Change, map[Owner]string) {
-	plan, err := w.a.Plan(pools)
+	plan, err := w.a.Plan(pools, Everything)
 	if err != nil {
 		w.errorf("%v", err)
 	}
@@ -245,7 +246,11 @@ func (w *world) setPools(pools []Pool) ([]Change, map[Owner]string) {
 	}
 	if len(losses) > 0 {
 		before := w.twin.snapshot()
+		_, planned := w.a.Plan(pools, "nothing")
 		_, err := w.a.SetPools(pools, "nothing")
+		if !reflect.DeepEqual(planned, err) {
+			w.errorf("planned %v, then %v", planned, err)
+		}
 		refused, ok := errors.AsType[*LossError](err)
 		if !ok || len(refused.Losses) != direct {
 			w.errorf("%v, but %v would be lost", err, losses)

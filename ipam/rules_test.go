@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -286,7 +287,7 @@ func TestPlanAndRelease(t *testing.T) {
 	a.Assign(Request{Owner: "dual", Families: RequireDual, Created: time.Unix(1, 0)})
 	a.Assign(Request{Owner: "one", Families: SingleIPv4, Pool: "other"})
 	next := pools(t, "six: fd00::/126", "new: 10.2.0.0/30")
-	plan, err := a.Plan(next)
+	plan, err := a.Plan(next, "old", "other")
 	if err != nil || len(plan) != 3 || plan[0].Err.Error() != "10.0.0.0 is in no pool" || plan[0].Follows ||
 		!plan[1].Follows || plan[1].Address != addrs("fd00::")[0] || plan[2].Owner != "one" || plan[2].Pool != "other" {
 		t.Errorf("%+v, %v", plan, err)
@@ -296,9 +297,13 @@ func TestPlanAndRelease(t *testing.T) {
 			t.Errorf("releasing %s: %v, %v", release, changes, err)
 		}
 	}
+	again, planned := a.Plan(next)
+	if planned == nil || !reflect.DeepEqual(again, plan) {
+		t.Errorf("without a release: %+v, %v", again, planned)
+	}
 	_, err = a.SetPools(next)
-	if want := "dual would lose 10.0.0.0: 10.0.0.0 is in no pool (and 1 more)"; err == nil || err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
+	if want := "dual would lose 10.0.0.0: 10.0.0.0 is in no pool (and 1 more)"; err == nil || err.Error() != want || planned.Error() != want {
+		t.Errorf("%v, planned %v, want %s", err, planned, want)
 	}
 	expect(t, a, "dual", "old 10.0.0.0 fd00::")
 	if _, err := a.SetPools(next, "other", "10.0.0.0/8"); err != nil {

@@ -51,16 +51,24 @@ func (a *Allocator) SetPools(pools []Pool, release ...string) ([]Change, error) 
 		return nil, nil
 	}
 	a.begin()
-	losses := slices.DeleteFunc(a.losses(s), func(l Loss) bool { return l.released(release) })
-	if len(losses) > 0 {
-		return nil, &LossError{losses}
+	if err := unreleased(a.losses(s), release); err != nil {
+		return nil, err
 	}
 	return a.replace(s), nil
 }
 
-// Plan says which owners would lose an address if SetPools were called with these pools and everything released, by
-// owner. It changes nothing. The error is that of SetPools for pools with mistakes.
-func (a *Allocator) Plan(pools []Pool) ([]Loss, error) {
+// unreleased returns a LossError with the losses that a release does not cover, if there are any.
+func unreleased(losses []Loss, release []string) error {
+	losses = slices.DeleteFunc(slices.Clone(losses), func(l Loss) bool { return l.released(release) })
+	if len(losses) == 0 {
+		return nil
+	}
+	return &LossError{losses}
+}
+
+// Plan says what SetPools would do with the same arguments, and changes nothing: the error is SetPools' own, and the
+// losses are those of all owners if everything were released, by owner; with a LossError they are more than its own.
+func (a *Allocator) Plan(pools []Pool, release ...string) ([]Loss, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s, err := newSpace(pools, a.space.never)
@@ -72,10 +80,7 @@ func (a *Allocator) Plan(pools []Pool) ([]Loss, error) {
 	if len(losses) == 0 {
 		return nil, nil
 	}
-	direct := map[netip.Addr]bool{}
-	for _, l := range losses {
-		direct[l.Address] = true
-	}
+	refusal := unreleased(losses, release)
 	losses = nil
 	for _, c := range a.clone().replace(s) {
 		for _, f := range families {
@@ -91,7 +96,7 @@ func (a *Allocator) Plan(pools []Pool) ([]Loss, error) {
 		}
 	}
 	sortLosses(losses)
-	return losses, nil
+	return losses, refusal
 }
 
 // SetNever replaces the set of addresses that are never assigned, though they are in a pool: gateways, say. Ranges may
