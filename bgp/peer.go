@@ -17,8 +17,9 @@ const (
 
 // Peer is a router to hold a session with. It is comparable; zero fields have defaults where stated.
 //
-// A change of a timer or of the name takes effect with the next session; a change of anything else ends the
-// session and opens a new one.
+// A change of a timer or of the name takes effect with the next session. A changed password applies at once to
+// new connections: a peer that is not Established is dialled anew with it, an Established session stays as it
+// is until it ends. A change of anything else ends the session and opens a new one.
 type Peer struct {
 	// Name is how routes, status and logs call the peer, unique within a Speaker; "" is the address (and
 	// the port, if it is not 179).
@@ -45,6 +46,9 @@ type Peer struct {
 	// routes when the connection is lost without a Cease. Whole seconds, at most 4095 s; with 0 graceful
 	// restart is not negotiated, and the router drops our routes together with the connection.
 	RestartTime time.Duration
+	// Password of the TCP MD5 signatures (RFC 2385) that both sides then put on every segment; "" is none. A
+	// router that has another one, or none, stays silent: its kernel drops what we send.
+	Password Password
 }
 
 // Title is the peer's name, or what stands for it when it has none.
@@ -98,6 +102,12 @@ func (p Peer) Validate() error {
 	if p.RouterID.IsValid() && (!p.RouterID.Is4() || p.RouterID.IsUnspecified()) {
 		bad("router ID %s: want an IPv4 address", p.RouterID)
 	}
+	if err := p.Password.Validate(); err != nil {
+		bad("password: %w", err)
+	}
+	if p.Password != "" && a.IsLinkLocalUnicast() {
+		bad("password: not possible with the link-local address %s", a)
+	}
 	d := p.WithDefaults()
 	seconds := func(what string, v, least, most time.Duration) {
 		if v < least || v > most || v%time.Second != 0 {
@@ -114,7 +124,7 @@ func (p Peer) Validate() error {
 // session is the peer with only those fields that a session is bound to.
 func (p Peer) session() Peer {
 	p = p.WithDefaults()
-	p.Name, p.HoldTime, p.KeepaliveTime, p.ConnectTime = "", 0, 0, 0
+	p.Name, p.HoldTime, p.KeepaliveTime, p.ConnectTime, p.Password = "", 0, 0, 0, ""
 	return p
 }
 
