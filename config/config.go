@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/selector"
 )
@@ -19,6 +20,7 @@ type Config struct {
 	Tolerations  []Toleration      // of the speaker pods
 	Pools        []Pool            // at least one, unless not Enabled
 	Peers        []Peer            // at least one if a pool is for BGP, unless not Enabled
+	Release      []string          // pools and addresses that may be taken from their Services, as ipam's SetPools reads them
 }
 
 // Toleration is a toleration of the speaker pods, as in Kubernetes' core/v1.
@@ -64,6 +66,8 @@ type Peer struct {
 	Address        netip.Addr
 	PeerASN, MyASN uint32
 	NodeSelectors  selector.Any // empty: every node
+	Password       bgp.Password // 1 to 80 bytes (TCP MD5, RFC 2385); empty: none, or in PasswordSecret
+	PasswordSecret SecretKey    // where the password is; the zero value: nowhere
 }
 
 // Equal reports whether both say the same.
@@ -98,6 +102,7 @@ const needPool = "add a pool with name, protocol and addresses, or set enabled: 
 // config reads the whole document, and checks what holds between its parts.
 func (r *reader) config(root value) Config {
 	c := Config{Enabled: true}
+	r.schemaVersion(root)
 	f := r.fields(root, theDocument)
 	if v, ok := f.get("enabled"); ok {
 		if enabled, ok := r.boolean(v); ok {
@@ -117,6 +122,9 @@ func (r *reader) config(root value) Config {
 	}
 	if v, ok := f.get("peers"); ok {
 		c.Peers = r.peers(v)
+	}
+	if v, ok := f.get("release"); ok {
+		c.Release = r.release(v)
 	}
 	if !c.Enabled {
 		return c

@@ -23,6 +23,7 @@ func parse(t *testing.T, document string) (Config, []Warning) {
 }
 
 const everything = `
+schema_version: 1
 enabled: true
 node_selector: {role: edge}
 tolerations:
@@ -52,12 +53,14 @@ peers:
   - peer_address: 10.0.0.1
     peer_asn: 64501
     my_asn: 4294967295
+    password: "correct horse: 5"
     node_selectors:
       - match_labels: {rack: a}
         match_expressions:
           - {key: kubernetes.io/hostname, operator: In, values: [worker-0, worker-1]}
       - match_expressions: [{key: zone, operator: DoesNotExist}]
-  - {peer_address: "fd00::1", peer_asn: 64501, my_asn: 64500}
+  - {peer_address: "fd00::1", peer_asn: 64501, my_asn: 64500, password_secret: {name: routers.bgp, key: tor_2.Key}}
+release: [reserve, gone, 10.20.0.9, 10.20.0.16/28, fd00:20::1-fd00:20::9]
 `
 
 func TestParse(t *testing.T) {
@@ -91,9 +94,11 @@ func TestParse(t *testing.T) {
 		},
 		Peers: []Peer{
 			{Name: "10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), PeerASN: 64501, MyASN: 4294967295,
-				NodeSelectors: selector.Any{rack, zone}},
-			{Name: "fd00::1", Address: netip.MustParseAddr("fd00::1"), PeerASN: 64501, MyASN: 64500},
+				NodeSelectors: selector.Any{rack, zone}, Password: "correct horse: 5"},
+			{Name: "fd00::1", Address: netip.MustParseAddr("fd00::1"), PeerASN: 64501, MyASN: 64500,
+				PasswordSecret: SecretKey{"routers.bgp", "tor_2.Key"}},
 		},
+		Release: []string{"reserve", "gone", "10.20.0.9", "10.20.0.16/28", "fd00:20::1-fd00:20::9"},
 	}
 	if !got.Equal(want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -107,8 +112,12 @@ func TestParse(t *testing.T) {
 	if len(pools) != 2 || pools[0].Name != "default" || pools[0].Manual || pools[0].Selector != nil || !reflect.DeepEqual(pools[1], reserve) {
 		t.Errorf("the allocator's pools: %+v", pools)
 	}
-	if _, err := ipam.New(pools); err != nil {
-		t.Errorf("the allocator refuses them: %v", err)
+	allocator, err := ipam.New(pools)
+	if err != nil {
+		t.Fatalf("the allocator refuses them: %v", err)
+	}
+	if _, err := allocator.SetPools(nil, got.Release...); err != nil {
+		t.Errorf("the allocator refuses the release: %v", err)
 	}
 }
 
@@ -131,11 +140,11 @@ func TestSpellings(t *testing.T) {
 	for name, spell := range map[string]*strings.Replacer{
 		"kebab-case": strings.NewReplacer("toleration_seconds", "toleration-seconds", "auto_assign", "auto-assign", "avoid_buggy_ips", "avoid-buggy-ips",
 			"peer_address", "peer-address", "peer_asn", "peer-asn", "my_asn", "my-asn", "node_selectors", "node-selectors",
-			"match_labels", "match-labels", "match_expressions", "match-expressions", "max_per_namespace", "max-per-namespace",
+			"password_secret", "password-secret", "match_labels", "match-labels", "match_expressions", "match-expressions", "max_per_namespace", "max-per-namespace",
 			"namespace_selectors", "namespace-selectors", "service_selectors", "service-selectors"),
 		"camelCase": strings.NewReplacer("toleration_seconds", "tolerationSeconds", "auto_assign", "autoAssign", "avoid_buggy_ips", "avoidBuggyIps",
 			"peer_address", "peerAddress", "peer_asn", "peerAsn", "my_asn", "myAsn", "node_selectors", "nodeSelectors",
-			"match_labels", "matchLabels", "match_expressions", "matchExpressions", "max_per_namespace", "maxPerNamespace",
+			"password_secret", "passwordSecret", "match_labels", "matchLabels", "match_expressions", "matchExpressions", "max_per_namespace", "maxPerNamespace",
 			"namespace_selectors", "namespaceSelectors", "service_selectors", "serviceSelectors"),
 		"MetalLB's": strings.NewReplacer("avoid_buggy_ips", "avoidBuggyIPs", "peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN"),
 	} {
@@ -249,10 +258,7 @@ func TestAccepted(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	c, warnings := parse(t, "address_pools:\n- name: a\n  protocol: layer2\n  addresses: [10.0.0.9/24, 'fd00::9/64', 10.0.1.0/24]")
-	got := make([]string, 0, len(warnings))
-	for _, w := range warnings {
-		got = append(got, w.String())
-	}
+	got := sentences(warnings)
 	want := []string{
 		`address_pools[0].addresses[0] (line 4): "10.0.0.9/24" has host bits, so that 10.0.0.0/24 is meant; write 10.0.0.0/24`,
 		`address_pools[0].addresses[1] (line 4): "fd00::9/64" has host bits, so that fd00::/64 is meant; write fd00::/64`,

@@ -57,14 +57,17 @@ func (r *reader) result() ([]Warning, error) {
 	if r.tooLarge() {
 		r.mistakes = r.mistakes[:1]
 	}
-	slices.SortStableFunc(r.mistakes, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	slices.SortStableFunc(r.mistakes, inOrder)
+	slices.SortStableFunc(r.warnings, func(a, b Warning) int { return inOrder((*Error)(&a), (*Error)(&b)) })
 	errs := make([]error, len(r.mistakes))
 	for i, e := range r.mistakes {
 		errs[i] = e
 	}
 	return r.warnings, errors.Join(errs...)
+}
+
+func inOrder(a, b *Error) int {
+	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
 // reject notes that a value is wrong.

@@ -15,6 +15,7 @@ const (
 	aPool        object = "an address pool"
 	aReservation object = "a reservation"
 	aPeer        object = "a peer"
+	aSecretKey   object = "a reference to a Secret"
 	aSelector    object = "a selector"
 	anExpression object = "an expression"
 )
@@ -22,12 +23,13 @@ const (
 // keys is every key that a document may have. The document's own keys are written as here; those of the maps inside
 // it also in kebab-case and camelCase, which is how earlier documents and MetalLB's have them.
 var keys = map[object][]string{
-	theDocument: {"enabled", "node_selector", "tolerations", "address_pools", "peers"},
+	theDocument: {"schema_version", "enabled", "node_selector", "tolerations", "address_pools", "peers", "release"},
 	aToleration: {"key", "operator", "value", "effect", "toleration_seconds"},
 	aPool: {"name", "protocol", "addresses", "exclude", "disabled", "auto_assign", "avoid_buggy_ips", "priority", "assignment",
 		"sharing", "requests", "max_per_namespace", "reservations", "namespaces", "namespace_selectors", "service_selectors"},
 	aReservation: {"address", "namespace", "service"},
-	aPeer:        {"peer_address", "peer_asn", "my_asn", "node_selectors"},
+	aPeer:        {"peer_address", "peer_asn", "my_asn", "node_selectors", "password", "password_secret"},
+	aSecretKey:   {"name", "key"},
 	aSelector:    {"match_labels", "match_expressions"},
 	anExpression: {"key", "operator", "values"},
 }
@@ -69,7 +71,7 @@ func suggest(of object, text string) string {
 	if key := nearest(text, keys[of]); key != "" {
 		return fmt.Sprintf("did you mean %s?", key)
 	}
-	for _, other := range []object{theDocument, aPool, aReservation, aPeer, aSelector, anExpression, aToleration} {
+	for _, other := range []object{theDocument, aPool, aReservation, aPeer, aSecretKey, aSelector, anExpression, aToleration} {
 		if _, ok := lookUp(other, text); ok && other != of {
 			return fmt.Sprintf("it is a key of %s; %s has %s", other, of, strings.Join(keys[of], ", "))
 		}

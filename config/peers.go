@@ -27,7 +27,7 @@ func (r *reader) needPeers(root fields, pools []Pool) {
 		r.reject(peers, "has no peer, "+problem, remedy)
 		return
 	}
-	at := r.value(root.known["address_pools"].Content[i], "peers") // its line shows where the need arises
+	at := r.value(root.known["address_pools"].Content[i], join(root.in.path, "peers")) // its line shows where the need arises
 	r.rejectText(at, "", "is missing, "+problem, remedy)
 }
 
@@ -81,6 +81,7 @@ func (r *reader) peer(v value) (Peer, value) {
 	p.PeerASN = r.asn(f, "peer_asn")
 	p.MyASN = r.asn(f, "my_asn")
 	p.NodeSelectors = r.selectors(f, "node_selectors")
+	r.passwords(f, &p)
 	return p, address
 }
 

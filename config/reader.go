@@ -19,12 +19,14 @@ type reader struct {
 	mistakes []*Error
 	warnings []Warning
 	visited  int
+	newer    int64 // the document's schema_version where it is above SchemaVersion: unknown keys are only warned of
 }
 
 // value is a node, never an alias, with the path to it.
 type value struct {
 	*yaml.Node
-	path string
+	path   string
+	secret bool // never shown
 }
 
 // mostNodes bounds what aliases can blow a small document up to. A document of the size that a ConfigMap may have
@@ -37,14 +39,14 @@ func (r *reader) value(n *yaml.Node, path string) value {
 	r.visited++
 	if r.tooLarge() {
 		r.mistakes = []*Error{{Problem: "becomes too large", Remedy: "use fewer aliases"}}
-		return value{&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}, path}
+		return value{Node: &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}, path: path}
 	}
 	if n.Kind == yaml.AliasNode {
 		at := *n.Alias // shown where the alias is
 		at.Line, at.Column = n.Line, n.Column
 		n = &at
 	}
-	return value{n, path}
+	return value{Node: n, path: path}
 }
 
 func (r *reader) tooLarge() bool { return r.visited > mostNodes }
@@ -60,16 +62,16 @@ func (r *reader) document(text []byte) (value, bool) {
 		r.mistakes = append(r.mistakes, &Error{Line: 1, Column: 1, Problem: "is empty", Remedy: remedy + ", or enabled: false"})
 		return value{}, false
 	} else if err != nil {
-		r.mistakes = append(r.mistakes, syntaxError(err))
+		r.mistakes = append(r.mistakes, syntaxError(err, text))
 		return value{}, false
 	}
 	switch err := decoder.Decode(&second); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		r.mistakes = append(r.mistakes, syntaxError(err))
+		r.mistakes = append(r.mistakes, syntaxError(err, text))
 		return value{}, false
 	default:
-		r.reject(value{&second, ""}, "is followed by another one", "put everything into one document, without ---")
+		r.reject(value{Node: &second}, "is followed by another one", "put everything into one document, without ---")
 		return value{}, false
 	}
 	v := r.value(root.Content[0], "")
@@ -84,8 +86,10 @@ func (r *reader) document(text []byte) (value, bool) {
 	return v, true
 }
 
+var unknownAnchor = regexp.MustCompile(`^unknown anchor '((?s:.*))' referenced$`)
+
 // syntaxError translates "yaml: line 3: did not find expected key". The parser does not name the first line.
-func syntaxError(err error) *Error {
+func syntaxError(err error, document []byte) *Error {
 	e := &Error{
 		Problem: "is not YAML: " + err.Error(),
 		Remedy:  "check indentation, colons, brackets and quotes there and in the line before",
@@ -93,6 +97,12 @@ func syntaxError(err error) *Error {
 	if match := yamlError.FindStringSubmatch(err.Error()); match != nil {
 		e.Line, _ = strconv.Atoi(match[1])
 		e.Problem = "is not YAML: " + match[2]
+	}
+	if match := unknownAnchor.FindStringSubmatch(strings.TrimPrefix(e.Problem, "is not YAML: ")); match != nil {
+		before, _, _ := bytes.Cut(document, []byte("*"+match[1]))
+		e.Line = 1 + bytes.Count(before, []byte("\n"))
+		e.Problem = "has an alias (*) without an anchor (&)" // not by name: it may be a password that begins with *
+		e.Remedy = "write the value itself, in quotes if it begins with *"
 	}
 	switch {
 	case strings.Contains(e.Problem, "cannot start any token"), strings.Contains(e.Problem, "tab character"):
@@ -122,7 +132,7 @@ func (r *reader) fields(v value, of object) fields {
 	for i := 0; i+1 < len(v.Content); i += 2 {
 		name := r.value(v.Content[i], v.path)
 		text := name.Value
-		at := value{name.Node, join(v.path, text)}
+		at := value{Node: name.Node, path: join(v.path, conceal(text))}
 		key, ok := lookUp(of, text)
 		switch {
 		case name.Kind != yaml.ScalarNode:
@@ -130,6 +140,9 @@ func (r *reader) fields(v value, of object) fields {
 			continue
 		case text == "<<":
 			r.rejectText(at, "", "is a merge, which is not supported", "write the keys out")
+			continue
+		case !ok && r.newer > 0:
+			r.warnUnknown(at, of, text)
 			continue
 		case !ok:
 			f.meant[nearest(text, keys[of])] = true
@@ -183,7 +196,11 @@ func (r *reader) text(v value, what string) (string, bool) {
 		return v.Value, true
 	}
 	if v.Kind == yaml.ScalarNode && !isNull(v) {
-		r.reject(v, "is not text", fmt.Sprintf("write %s, in quotes: %q", what, v.Value))
+		remedy := fmt.Sprintf("write %s, in quotes", what)
+		if !v.secret {
+			remedy += fmt.Sprintf(": %q", v.Value)
+		}
+		r.reject(v, "is not text", remedy)
 		return "", false
 	}
 	r.is(v, yaml.ScalarNode, what)
@@ -277,6 +294,8 @@ func (v value) kind() string {
 		return "a list"
 	case isNull(v):
 		return "empty"
+	case v.secret:
+		return "a single value"
 	case v.ShortTag() == "!!str":
 		return "text"
 	case v.ShortTag() == "!!int", v.ShortTag() == "!!float":
@@ -292,12 +311,12 @@ func (v value) kind() string {
 func (v value) text() string {
 	const most = 80
 	switch {
-	case v.Kind != yaml.ScalarNode || isNull(v):
+	case v.secret || v.Kind != yaml.ScalarNode || isNull(v):
 		return ""
 	case len(v.Value) > most:
-		return strconv.Quote(v.Value[:most]) + "…"
+		return strconv.Quote(conceal(v.Value[:most])) + "…"
 	case v.ShortTag() == "!!str":
-		return strconv.Quote(v.Value)
+		return strconv.Quote(conceal(v.Value))
 	default:
 		return v.Value
 	}

@@ -19,23 +19,33 @@ func ruleDocument(rules string) string {
 	return poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.0/25, 10.0.0.128/25], " + rules + "}")
 }
 
+// peerWith is a document whose only peer has further keys, in line 3.
+func peerWith(keys string) string {
+	return peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 1, " + keys + "}")
+}
+
 func peersDocument(elements ...string) string {
 	return bgpPool + "peers:\n- " + strings.Join(elements, "\n- ") + "\n"
 }
 
 const (
-	longName  = "use lower-case letters, digits and '-', 63 at most and a letter or digit at both ends, such as default"
-	labelKey  = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, optionally after a DNS prefix and '/'"
-	labelVal  = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, or nothing"
-	addrForm  = "write a CIDR, a range such as 10.20.1.10-10.20.1.20, or an address"
-	addrList  = "list CIDRs, ranges and single addresses, such as [10.20.0.0/24, 10.20.1.10-10.20.1.20]"
-	aReserved = "write an address of this pool, such as 10.20.0.5"
-	addAPool  = "add a pool with name, protocol and addresses, or set enabled: false"
-	addAPeer  = "add a peer with peer_address, peer_asn and my_asn, or use protocol: layer2"
-	anAS      = "write the number of the autonomous system, such as 64500"
-	aRouter   = "write the IP address of the router, such as 10.0.0.1"
-	topKeys   = "the document has enabled, node_selector, tolerations, address_pools, peers"
-	yamlHelp  = "check indentation, colons, brackets and quotes there and in the line before"
+	longName   = "use lower-case letters, digits and '-', 63 at most and a letter or digit at both ends, such as default"
+	labelKey   = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, optionally after a DNS prefix and '/'"
+	labelVal   = "use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, or nothing"
+	addrForm   = "write a CIDR, a range such as 10.20.1.10-10.20.1.20, or an address"
+	addrList   = "list CIDRs, ranges and single addresses, such as [10.20.0.0/24, 10.20.1.10-10.20.1.20]"
+	aReserved  = "write an address of this pool, such as 10.20.0.5"
+	addAPool   = "add a pool with name, protocol and addresses, or set enabled: false"
+	addAPeer   = "add a peer with peer_address, peer_asn and my_asn, or use protocol: layer2"
+	anAS       = "write the number of the autonomous system, such as 64500"
+	aRouter    = "write the IP address of the router, such as 10.0.0.1"
+	topKeys    = "the document has schema_version, enabled, node_selector, tolerations, address_pools, peers, release"
+	poolKeys   = "name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors"
+	secretName = "use lower-case letters, digits, '-' and '.', 253 at most and a letter or digit at both ends of each part, as Secrets are named"
+	secretKey  = "use letters, digits, '-', '_' and '.', 253 at most, as in the Secret"
+	aSchema    = "write the version of the keys in use, 1 at least, or leave it out"
+	aRelease   = "list names of pools, addresses, ranges and CIDRs, such as [default, 10.20.0.5, 10.20.1.0/24]"
+	yamlHelp   = "check indentation, colons, brackets and quotes there and in the line before"
 )
 
 // refusals has at least one row for every reason to refuse a document, with the whole text that the operator reads.
@@ -51,7 +61,7 @@ var refusals = []struct{ name, document, want string }{
 	{"not YAML, first line", "{", "the document (line 1) is not YAML: did not find expected node content; " + yamlHelp},
 	{"tabs", "peers:\n\t- a", "the document (line 2) is not YAML: found character that cannot start any token; indent with blanks, not tabs, and quote a value that begins with a special character"},
 	{"not text", onePool + "\x01", "the document is not YAML: control characters are not allowed; save it as plain UTF-8 text"},
-	{"unknown alias", "peers: *a", "the document (line 1) is not YAML: unknown anchor 'a' referenced; " + yamlHelp},
+	{"unknown alias", "peers:\n- *a", "the document (line 2) has an alias (*) without an anchor (&); write the value itself, in quotes if it begins with *"},
 
 	// Keys.
 	{"misspelt key", onePool + "peer: []", "peer (line 2) is not a key of the document; did you mean peers?"},
@@ -67,7 +77,7 @@ var refusals = []struct{ name, document, want string }{
 	{"a key that belongs elsewhere", onePool + "peer_asn: 1", "peer_asn (line 2) is not a key of the document; it is a key of a peer; " + topKeys},
 	{"a key of the chart", onePool + "global: {}", "global (line 2) is not a key of the document; " + topKeys},
 	{"a number as key", onePool + "1: 2", "1 (line 2) is not a key of the document; " + topKeys},
-	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of enabled, node_selector, tolerations, address_pools, peers"},
+	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of schema_version, enabled, node_selector, tolerations, address_pools, peers, release"},
 	{"a merge", onePool + "<<: {peers: []}", "<< (line 2) is a merge, which is not supported; write the keys out"},
 	{"a key twice", onePool + onePool, "address_pools (line 2) is there twice, first in line 1; keep one of them"},
 	{"two spellings of a key", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1], auto_assign: true,\n   autoAssign: true}"), "address_pools[0].autoAssign (line 3) is the same key as auto_assign in line 2; keep one of them"},
@@ -77,7 +87,7 @@ var refusals = []struct{ name, document, want string }{
 	{"a number for a bool", onePool + "enabled: 1", "enabled (line 2): 1 is not true or false; write true or false, without quotes"},
 	{"text for a list", "address_pools: default", `address_pools (line 1): "default" is text; write a list`},
 	{"a map for a list", "address_pools: {name: a}", "address_pools (line 1) is a map; write a list"},
-	{"text for a map", "address_pools: [default]", `address_pools[0] (line 1): "default" is text; write a map with name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors`},
+	{"text for a map", "address_pools: [default]", `address_pools[0] (line 1): "default" is text; write a map with ` + poolKeys},
 	{"nothing for a map", onePool + "tolerations:\n-", "tolerations[0] (line 3) is empty; write a map with key, operator, value, effect, toleration_seconds"},
 	{"a number for text", poolDocument("{name: 5, protocol: layer2, addresses: [10.0.0.1]}"), `address_pools[0].name (line 2): 5 is not text; write a name, in quotes: "5"`},
 	{"a list for text", poolDocument("{name: [a], protocol: layer2, addresses: [10.0.0.1]}"), "address_pools[0].name (line 2) is a list; write a name"},
@@ -184,6 +194,50 @@ var refusals = []struct{ name, document, want string }{
 	{"ASN by word", peersDocument("{peer_address: 10.0.0.1, peer_asn: external, my_asn: 1}"), `peers[0].peer_asn (line 3): "external" is not supported; ` + anAS},
 	{"a peer twice", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 1}", "{peer_address: 10.0.0.1, peer_asn: 2, my_asn: 1, node_selectors: [{match_labels: {a: b}}]}"), `peers[1].peer_address (line 4): "10.0.0.1" is also the address of peers[0] (line 3), and both are for the same nodes; keep one of them, or give them node_selectors of which no node matches both`},
 
+	// Passwords, which no text shows.
+	{"an empty password", peerWith(`password: ""`), "peers[0].password (line 3) is empty; write 1 to 80 bytes, or leave it out"},
+	{"a long password", peerWith("password: " + strings.Repeat("é", 41)), "peers[0].password (line 3) has 82 bytes, and TCP MD5 takes 80; write 1 to 80 bytes, or leave it out"},
+	{"a number as password", peerWith("password: 12345"), "peers[0].password (line 3) is not text; write a password, in quotes"},
+	{"a bool as password", peerWith("password: true"), "peers[0].password (line 3) is not text; write a password, in quotes"},
+	{"a tag as password", peerWith("password: !hunter2 x"), "peers[0].password (line 3) is not text; write a password, in quotes"},
+	{"a map as password", peerWith("password: {hunter2: hunter2}"), "peers[0].password (line 3) is a map; write a password"},
+	{"a list as password", peerWith("password: [hunter2]"), "peers[0].password (line 3) is a list; write a password"},
+	{"an alias as password", peerWith("password: *hunter2"), "the document (line 3) has an alias (*) without an anchor (&); write the value itself, in quotes if it begins with *"},
+	{"a password without its blank", peerWith("password:hunter2"), "peers[0].password:… (line 3) is not a key of a peer; a peer has peer_address, peer_asn, my_asn, node_selectors, password, password_secret"},
+	{"only a password without its blank", peersDocument("PASSWORD:hunter2"), `peers[0] (line 3): "PASSWORD:…" is text; write a map with peer_address, peer_asn, my_asn, node_selectors, password, password_secret`},
+	{"a misspelt password", peerWith("pasword: hunter2"), "peers[0].pasword (line 3) is not a key of a peer; did you mean password?"},
+	{"a password twice", peerWith("password: hunter2, password: hunter2"), "peers[0].password (line 3) is there twice, first in line 3; keep one of them"},
+	{"a password of a pool", ruleDocument("password: hunter2"), "address_pools[0].password (line 2) is not a key of an address pool; it is a key of a peer; an address pool has " + poolKeys},
+	{"two passwords", peerWith("password: hunter2, passwordSecret: {name: a, key: b}"), "peers[0].passwordSecret (line 3) cannot be given together with password; keep one of them"},
+	{"a password as reference", peerWith("password_secret: hunter2"), "peers[0].password_secret (line 3) is a single value; write a map with name, key"},
+	{"a reference without a name", peerWith("password_secret: {key: b}"), "peers[0].password_secret.name (line 3) is missing; write the name of a Secret in the namespace of the installation"},
+	{"a reference without a key", peerWith("password-secret: {name: a}"), "peers[0].password-secret.key (line 3) is missing; write the key of the Secret that the password stands under"},
+	{"an empty reference", peerWith("password_secret: {name: , key: ~}"), "peers[0].password_secret.name (line 3) has no value; write the name of a Secret in the namespace of the installation\n" +
+		"peers[0].password_secret.key (line 3) has no value; write the key of the Secret that the password stands under"},
+	{"a reference to a bad name", peerWith("password_secret: {name: Router, key: b}"), `peers[0].password_secret.name (line 3): "Router" is not a DNS subdomain; ` + secretName},
+	{"a reference to an empty name", peerWith(`password_secret: {name: "", key: b}`), `peers[0].password_secret.name (line 3): "" is not a DNS subdomain; ` + secretName},
+	{"a reference to a long name", peerWith("password_secret: {name: " + strings.Repeat("a", 254) + ", key: b}"), `peers[0].password_secret.name (line 3): "` + strings.Repeat("a", 80) + `"… is not a DNS subdomain; ` + secretName},
+	{"a reference to a bad key", peerWith("password_secret: {name: a.b-c, key: b/c}"), `peers[0].password_secret.key (line 3): "b/c" is not a key that a Secret can have; ` + secretKey},
+	{"a reference to a key of dots", peerWith("password_secret: {name: a, key: ..}"), `peers[0].password_secret.key (line 3): ".." is not a key that a Secret can have; ` + secretKey},
+	{"a reference to a long key", peerWith("password_secret: {name: a, key: " + strings.Repeat("a", 254) + "}"), `peers[0].password_secret.key (line 3): "` + strings.Repeat("a", 80) + `"… is not a key that a Secret can have; ` + secretKey},
+	{"a reference to a number", peerWith("password_secret: {name: a, key: 1}"), `peers[0].password_secret.key (line 3): 1 is not text; write a key of the Secret, in quotes: "1"`},
+	{"a misspelt key of a reference", peerWith("password_secret: {nam: a, key: b}"), "peers[0].password_secret.nam (line 3) is not a key of a reference to a Secret; did you mean name?"},
+
+	// schema_version and release.
+	{"schema_version zero", onePool + "schema_version: 0", "schema_version (line 2): 0 is not between 1 and 2147483647; " + aSchema},
+	{"a fraction as schema_version", onePool + "schema_version: 1.5", "schema_version (line 2): 1.5 is not a whole number in digits; " + aSchema},
+	{"schema_version as text", onePool + "schema_version: v1", `schema_version (line 2): "v1" is not a number; ` + aSchema},
+	{"schema_version in quotes", onePool + `schema_version: "1"`, `schema_version (line 2): "1" is not a number; write it without quotes`},
+	{"an unknown key of this schema_version", onePool + "schema_version: 1\ncolour: red", "colour (line 3) is not a key of the document; " + topKeys},
+	{"a key twice in a newer schema_version", "schema_version: 2\nenabled: true\nenabled: true\n" + onePool, "enabled (line 3) is there twice, first in line 2; keep one of them"},
+	{"an unknown value in a newer schema_version", "schema_version: 2\n" + ruleDocument("assignment: random"), `address_pools[0].assignment (line 3): "random" is not known; use lowest or stable`},
+	{"a required key is unknown in a newer schema_version", "schema_version: 2\n" + poolDocument("{name: a, protocol: layer2, adresses: [10.0.0.1]}"), "address_pools[0].addresses (line 3) is missing; " + addrList},
+	{"release as text", onePool + "release: default", `release (line 2): "default" is text; write a list`},
+	{"releasing a number", onePool + "release: [10]", `release[0] (line 2): 10 is not text; write an address or the name of a pool, in quotes: "10"`},
+	{"releasing nonsense", onePool + "release: [10.0.0.256]", `release[0] (line 2): "10.0.0.256" is neither an address nor the name of a pool; ` + aRelease},
+	{"releasing everything", onePool + `release: [a, "*"]`, `release[1] (line 2): "*" is neither an address nor the name of a pool; ` + aRelease},
+	{"releasing an upturned range", onePool + "release: [10.0.0.9-10.0.0.1]", `release[0] (line 2): "10.0.0.9-10.0.0.1" is neither an address nor the name of a pool; ` + aRelease},
+
 	// Selectors.
 	{"selector that is text", fmt.Sprintf(onePeer, "a=b"), `peers[0].node_selectors[0] (line 2): "a=b" is text; write a map with match_labels, match_expressions`},
 	{"bad key in match_labels", fmt.Sprintf(onePeer, "{match_labels: {a b: c}}"), `peers[0].node_selectors[0].match_labels[a b] (line 2): "a b" is not a label key; ` + labelKey},
@@ -222,6 +276,9 @@ func TestRefusals(t *testing.T) {
 			}
 			if err.Error() != tc.want {
 				t.Errorf("got\n%v\nwant\n%s", err, tc.want)
+			}
+			if strings.Contains(tc.document, "hunter2") && strings.Contains(fmt.Sprintf("%v %+v", err, Mistakes(err)), "hunter2") {
+				t.Error("the password is shown")
 			}
 			if !c.Equal(Config{}) {
 				t.Errorf("a configuration came with the error: %+v", c)
