@@ -29,6 +29,7 @@ type decision struct {
 	self     Reason // why this node announces nothing at all; empty: it may
 	eligible []Node // the nodes that may announce, in order of name
 	peers    []bgp.Peer
+	withheld []Peer // of this node, with a problem
 	routes   map[netip.Prefix]bool
 	claims   map[netip.Addr]bool
 	shared   map[netip.Addr][]Node // which nodes one of has to own an address that several Services have
@@ -44,7 +45,7 @@ func newDecision(v View) *decision {
 		}
 		if n.Name == v.Node {
 			d.self = why
-			d.peers = peersOf(n, v.Peers)
+			d.peers, d.withheld = peersOf(n, v.Peers)
 		}
 	}
 	slices.SortFunc(d.eligible, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
@@ -66,16 +67,19 @@ func (n Node) barred() Reason {
 	return ""
 }
 
-// peersOf returns the neighbours that the node has a session with. A peer without a router ID gets the
-// node's first IPv4 address as such; where there is none, the engine derives one.
-func peersOf(n Node, peers []Peer) []bgp.Peer {
+// peersOf returns the neighbours that the node has a session with, and those that something is in the way of. A peer
+// without a router ID gets the node's first IPv4 address as such; where there is none, the engine derives one.
+func peersOf(n Node, peers []Peer) (out []bgp.Peer, withheld []Peer) {
 	var id netip.Addr
 	if i := slices.IndexFunc(n.InternalIPs, netip.Addr.Is4); i >= 0 {
 		id = n.InternalIPs[i]
 	}
-	var out []bgp.Peer
 	for _, p := range peers {
 		if !p.Nodes.Matches(n.Labels) {
+			continue
+		}
+		if p.Problem != "" {
+			withheld = append(withheld, p)
 			continue
 		}
 		if !p.RouterID.IsValid() {
@@ -83,7 +87,7 @@ func peersOf(n Node, peers []Peer) []bgp.Peer {
 		}
 		out = append(out, p.Peer)
 	}
-	return out
+	return out, withheld
 }
 
 func (d *decision) address(s Service, addr netip.Addr) {
@@ -116,10 +120,13 @@ func (d *decision) bgp(s Service, addr netip.Addr) Reason {
 	if why, _ := d.may(s, addr); why != "" {
 		return why
 	}
-	if len(d.peers) == 0 {
-		return NodeNotSelected
+	switch {
+	case len(d.peers) > 0:
+		return ""
+	case len(d.withheld) > 0:
+		return NoSession
 	}
-	return ""
+	return NodeNotSelected
 }
 
 func (d *decision) layer2(s Service, addr netip.Addr) (why Reason, owner string) {
@@ -212,7 +219,7 @@ func names(nodes []Node) []string {
 }
 
 func (d *decision) plan() Plan {
-	p := Plan{Peers: d.peers, Verdicts: d.verdicts}
+	p := Plan{Peers: d.peers, Withheld: d.withheld, Verdicts: d.verdicts}
 	for prefix := range d.routes {
 		p.Routes = append(p.Routes, bgp.Route{Prefix: prefix})
 	}

@@ -10,6 +10,7 @@ import (
 // Plan is what this node is to announce, all of it, in a fixed order: two equal views give equal plans.
 type Plan struct {
 	Peers    []bgp.Peer
+	Withheld []Peer // those of this node that have a Problem, and so no session
 	Routes   []bgp.Route
 	Claims   []layer2.Claim
 	Verdicts []Verdict
@@ -57,6 +58,8 @@ const (
 	NoEndpoints Reason = "NoEndpoints"
 	// NoLocalEndpoints: externalTrafficPolicy is Local and the endpoints are on other nodes.
 	NoLocalEndpoints Reason = "NoLocalEndpoints"
+	// NoSession: each peer that selects the node has a problem that keeps it from having a session.
+	NoSession Reason = "NoSession"
 	// NotOwner: another node answers for the address on layer 2.
 	NotOwner Reason = "NotOwner"
 )

@@ -77,6 +77,9 @@ type Peer struct {
 	bgp.Peer
 	// Nodes selects the nodes by label; empty selects every node.
 	Nodes selector.Any
+	// Problem says why there can be no session with it at present, such as a password that cannot be read; empty:
+	// nothing is in the way.
+	Problem string
 }
 
 // of returns the counts for the family of addr.

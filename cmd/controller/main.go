@@ -16,6 +16,7 @@ import (
 const summary = "assigns addresses from the configured pools to Services of type LoadBalancer."
 
 var options = []process.Option{
+	{Name: "config-map", Default: "network-lb-config", Usage: "name of the ConfigMap with the configuration as it was written (key config.yaml)"},
 	{Name: "lease", Default: "network-lb-controller", Usage: "name of the Lease by which one of several replicas leads"},
 	{Name: "identity", Usage: "this replica's name in the Lease; empty: the host name"},
 	{Name: "listen", Default: ":17470", Usage: "address of /healthz, /readyz and /metrics; empty: none"},
@@ -36,7 +37,7 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 		}
 	}
 	c := controller.New(controller.Options{
-		Client: client, Namespace: v["namespace"], ConfigMap: v["config-map"], File: v["config"],
+		Client: client, Namespace: v["namespace"], ConfigMap: v["config-map"], LastGood: v["last-good"], File: v["config"],
 		Lease: v["lease"], Identity: identity, Logger: log,
 	})
 	return serve.Beside(ctx, serve.Options{

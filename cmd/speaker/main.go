@@ -51,7 +51,7 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	}()
 	s := speaker.New(speaker.Options{
 		Client: client, Node: v["node-name"], Namespace: v["namespace"], Pods: v["pods"],
-		ConfigMap: v["config-map"], File: v["config"], Routes: routes, Claims: responder, Logger: log,
+		LastGood: v["last-good"], File: v["config"], Routes: routes, Claims: responder, Logger: log,
 		Prefer: func(own []netip.Addr) {
 			if resolver.Prefer(own) {
 				engine.AddressesChanged()

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/kontena/network-lb/ipam"
+	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/kube/objects"
 )
 
@@ -90,12 +91,10 @@ func newest(ctx context.Context, list lister) (string, error) {
 	return newest, err
 }
 
-// adopt makes the allocator from what the Services' statuses say, all at once; those without an address get one
-// in the same call.
-func (c *Controller) adopt() error {
-	c.mu.Lock() // a configuration that comes meanwhile waits, and then meets the allocator
-	defer c.mu.Unlock()
-	allocator, err := ipam.New(c.config.AllocatorPools())
+// adopt makes the allocator from a document and from what the Services' statuses say, all at once; those without an
+// address get one in the same call.
+func (c *Controller) adopt(base document.Version) error {
+	allocator, err := ipam.New(base.Config.AllocatorPools())
 	if err != nil {
 		return fmt.Errorf("applying the address pools: %w", err)
 	}
@@ -107,8 +106,10 @@ func (c *Controller) adopt() error {
 		}
 	}
 	allocator.Adopt(holdings)
-	c.log.Info("adopted", zap.Int("services", len(holdings)))
-	c.allocator = allocator
+	c.log.Info("adopted", zap.Int("services", len(holdings)), zap.Int64("generation", base.Generation))
+	c.mu.Lock()
+	c.allocator, c.documents.force = allocator, &base
+	c.mu.Unlock()
 	c.enqueueAll()
 	return nil
 }

@@ -57,7 +57,8 @@ var servicesResource = corev1.SchemeGroupVersion.WithResource("services")
 
 func newCluster(t *testing.T) *cluster {
 	prod := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "prod", ResourceVersion: "1"}}
-	c := &cluster{t: t, Clientset: fake.NewClientset(prod)}
+	empty := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "last-good"}}
+	c := &cluster{t: t, Clientset: fake.NewClientset(prod, empty)}
 	number := func(a clienttesting.Action) (bool, runtime.Object, error) {
 		if create, ok := a.(clienttesting.CreateAction); ok {
 			c.number(create.GetObject().(*corev1.Service))
@@ -239,6 +240,16 @@ func (c *cluster) configure(text string) {
 	settle()
 }
 
+// kept returns the accepted copy, and its generation.
+func (c *cluster) kept() string {
+	c.t.Helper()
+	s, err := c.CoreV1().Secrets("system").Get(c.t.Context(), "last-good", metav1.GetOptions{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(s.Data[document.Key]) + " " + string(s.Data[document.GenerationKey])
+}
+
 // pool is a configuration of one pool with these addresses.
 func pool(addresses ...string) string {
 	return fmt.Sprintf("address_pools: [{name: main, protocol: layer2, addresses: [%s]}]\n", strings.Join(addresses, ", "))
@@ -286,7 +297,7 @@ func (c *cluster) start(identity string) *replica { return c.startWith(identity,
 func (c *cluster) startWith(identity string, client kubernetes.Interface) *replica {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &replica{stop: stop, done: make(chan struct{}), Controller: New(Options{
-		Client: client, Namespace: "system", ConfigMap: "config", Lease: "lease", Identity: identity,
+		Client: client, Namespace: "system", ConfigMap: "config", LastGood: "last-good", Lease: "lease", Identity: identity,
 	})}
 	go func() {
 		defer close(r.done)

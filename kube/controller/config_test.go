@@ -1,11 +1,21 @@
 package controller
 
 import (
+	"errors"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/kontena/network-lb/kube/document"
 )
 
 func TestConfigurationChanges(t *testing.T) {
@@ -34,12 +44,8 @@ func TestConfigurationChanges(t *testing.T) {
 		c.written()
 		for _, text := range []string{pool("10.0.0.1-nonsense"), "enabled: false", ""} {
 			c.configure(text)
-			stale := "# HELP network_lb_config_stale 1 while the configuration document is missing or not valid, so that an older one " +
-				"or none is in force.\n# TYPE network_lb_config_stale gauge\nnetwork_lb_config_stale 1\n"
-			if err := testutil.GatherAndCompare(r.Metrics(), strings.NewReader(stale), "network_lb_config_stale"); err != nil {
-				t.Errorf("with %q: %v", text, err)
-			}
-			if s := r.Status(); !s.Stale || !s.Leading || r.Ready() != nil {
+			wantStale(t, r, 1)
+			if s := r.Status(); s.Config.Problem == "" || s.Config.Generation != 3 || !s.Leading || r.Ready() != nil {
 				t.Errorf("with %q the status is %+v and Ready %v", text, s, r.Ready())
 			}
 		}
@@ -49,13 +55,156 @@ func TestConfigurationChanges(t *testing.T) {
 		if got := c.written(); len(got) != 1 {
 			t.Errorf("written %q, want prod/third only", got)
 		}
-		c.wantEvents("config", "ConfigRefused", "ConfigRefused")
+		c.wantEvents("config", "ConfigAccepted", "ConfigAccepted", "ConfigRefused", "ConfigRefused")
 
 		c.configure(pool("10.0.0.1-10.0.0.3"))
 		c.want("third", "10.0.0.3 Allocated")
-		if r.Status().Stale {
-			t.Error("a good document is stale")
+		wantStale(t, r, 0)
+		if got := r.Status().Config; got != (ConfigStatus{Generation: 4}) {
+			t.Errorf("a good document leaves %+v", got)
 		}
+		if got := c.kept(); got != pool("10.0.0.1-10.0.0.3")+" 4" {
+			t.Errorf("kept is %q", got)
+		}
+	})
+}
+
+func wantStale(t *testing.T, r *replica, want int) {
+	t.Helper()
+	text := fmt.Sprintf("# HELP network_lb_config_stale 1 while the configuration document that is there now is not the one in force.\n"+
+		"# TYPE network_lb_config_stale gauge\nnetwork_lb_config_stale %d\n", want)
+	if err := testutil.GatherAndCompare(r.Metrics(), strings.NewReader(text), "network_lb_config_stale"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A document that takes an address from a Service is refused as a whole until it says so itself, or nobody has the
+// address any more.
+func TestNothingIsTakenSilently(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.1-10.0.0.2"))
+		r := c.start("a")
+		c.add("first")
+		c.add("second")
+		settle()
+		before := c.kept()
+		less := pool("10.0.0.2", "10.9.0.0/30")
+		c.configure(less)
+		c.want("first", "10.0.0.1 Allocated")
+		wantStale(t, r, 1)
+		want := "1 address would be taken from a Service; if that is meant, list the address or its pool under release: " +
+			"10.0.0.1 of prod/first, pool main (10.0.0.1 is in no pool)"
+		if got := r.Status().Config.Problem; got != want {
+			t.Errorf("the problem is\n%s\nwant\n%s", got, want)
+		}
+		if got := c.kept(); got != before {
+			t.Errorf("kept is %q", got)
+		}
+		time.Sleep(time.Minute)
+		c.wantEvents("config", "ConfigRefused")
+
+		c.configure("release: [10.0.0.1]\n" + less)
+		c.want("first", "10.9.0.0 Allocated")
+		c.want("second", "10.0.0.2 Allocated")
+		wantStale(t, r, 0)
+		c.wantEvents("config", "ConfigRefused", "ConfigAccepted")
+
+		c.configure(pool("10.9.0.0/30"))
+		c.want("second", "10.0.0.2 Allocated")
+		c.remove("second")
+		time.Sleep(recheckInterval)
+		settle()
+		wantStale(t, r, 0)
+		c.wantEvents("config", "ConfigRefused", "ConfigAccepted", "ConfigRefused", "ConfigAccepted")
+	})
+}
+
+// What is in force outlives the processes, also while something else is written.
+func TestStartsWithWhatWasAccepted(t *testing.T) {
+	for _, written := range []string{"nonsense", "", pool("10.0.0.2-10.0.0.9")} {
+		inBubble(t, func(t *testing.T, c *cluster) {
+			c.configure(pool("10.0.0.1-10.0.0.2"))
+			a := c.start("a")
+			c.add("first")
+			settle()
+			if err := a.end(); err != nil {
+				t.Fatal(err)
+			}
+			kept := c.kept()
+			c.configure(written)
+			b := c.start("b")
+			if err := b.Ready(); err != nil {
+				t.Errorf("%q: Ready = %v", written, err)
+			}
+			wantStale(t, b, 1)
+			c.add("second")
+			settle()
+			c.want("first", "10.0.0.1 Allocated")
+			c.want("second", "10.0.0.2 Allocated")
+			if got := c.kept(); got != kept {
+				t.Errorf("%q: kept is %q", written, got)
+			}
+		})
+	}
+}
+
+// The copy is put right when a hand has changed it, and a document is in force only when its copy is kept.
+func TestTheAcceptedCopy(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.1"))
+		r := c.start("a")
+		good := c.kept()
+		for _, data := range []map[string][]byte{nil, {document.Key: []byte("nonsense")}, {document.Key: []byte(pool("10.7.0.1"))}} {
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "last-good"}, Data: data}
+			if _, err := c.CoreV1().Secrets("system").Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			settle()
+			if got := c.kept(); got != good {
+				t.Errorf("after %q kept is %q", data, got)
+			}
+		}
+		var away atomic.Bool
+		away.Store(true)
+		c.PrependReactor("patch", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return away.Load(), nil, errors.New("connection refused")
+		})
+		c.add("first")
+		c.add("second")
+		settle()
+		c.configure(pool("10.0.0.1-10.0.0.2"))
+		c.want("second", "- PoolExhausted")
+		wantStale(t, r, 1)
+		away.Store(false)
+		time.Sleep(saveRetry)
+		settle()
+		c.want("second", "10.0.0.2 Allocated")
+		wantStale(t, r, 0)
+
+		if err := c.CoreV1().Secrets("system").Delete(t.Context(), "last-good", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		wantStale(t, r, 1)
+		c.want("second", "10.0.0.2 Allocated")
+	})
+}
+
+// Without a place for the copy nothing is accepted: speakers could not follow.
+func TestWithoutAPlaceForTheCopy(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		if err := c.CoreV1().Secrets("system").Delete(t.Context(), "last-good", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		c.configure(pool("10.0.0.1"))
+		r := c.start("a")
+		c.add("web")
+		settle()
+		c.want("web", "- -")
+		if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "there is no Secret system/last-good") {
+			t.Errorf("Ready = %v", err)
+		}
+		c.wantEvents("config", "ConfigRefused")
 	})
 }
 
@@ -95,7 +244,7 @@ func TestBeforeRun(t *testing.T) {
 		if err := r.Ready(); err == nil || err.Error() != "the Services and Namespaces have not been read yet" {
 			t.Errorf("Ready = %v", err)
 		}
-		if s := r.Status(); s.Leading || s.Stale || s.Pools != nil {
+		if s := r.Status(); s.Leading || s.Config != (ConfigStatus{}) || s.Pools != nil {
 			t.Errorf("Status = %+v", s)
 		}
 		if _, err := r.Metrics().Gather(); err != nil {
@@ -115,7 +264,10 @@ func TestMetrics(t *testing.T) {
 			want    string
 		}{
 			{leader.Metrics(), `
-# HELP network_lb_config_stale 1 while the configuration document is missing or not valid, so that an older one or none is in force.
+# HELP network_lb_config_generation How many configuration documents were accepted until the one in force; 0 with a file.
+# TYPE network_lb_config_generation gauge
+network_lb_config_generation 1
+# HELP network_lb_config_stale 1 while the configuration document that is there now is not the one in force.
 # TYPE network_lb_config_stale gauge
 network_lb_config_stale 0
 # HELP network_lb_controller_leading 1 in the replica that assigns addresses.
@@ -131,7 +283,10 @@ network_lb_pool_addresses_in_use{family="IPv4",pool="main"} 1
 network_lb_pool_addresses_in_use{family="IPv6",pool="main"} 0
 `},
 			{follower.Metrics(), `
-# HELP network_lb_config_stale 1 while the configuration document is missing or not valid, so that an older one or none is in force.
+# HELP network_lb_config_generation How many configuration documents were accepted until the one in force; 0 with a file.
+# TYPE network_lb_config_generation gauge
+network_lb_config_generation 1
+# HELP network_lb_config_stale 1 while the configuration document that is there now is not the one in force.
 # TYPE network_lb_config_stale gauge
 network_lb_config_stale 0
 # HELP network_lb_controller_leading 1 in the replica that assigns addresses.

@@ -17,9 +17,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
-	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/kube/events"
 	"github.com/kontena/network-lb/kube/objects"
 )
@@ -39,8 +37,9 @@ type Options struct {
 	Client kubernetes.Interface
 	// Namespace is where its configuration and its Lease are.
 	Namespace string
-	// ConfigMap names the configuration; File, if set, takes its place.
-	ConfigMap, File string
+	// ConfigMap names the configuration, and LastGood the Secret for the accepted copy of it; File, if set, takes the
+	// place of both.
+	ConfigMap, LastGood, File string
 	// Lease names the Lease by which one of several replicas leads, and Identity this replica in it.
 	Lease, Identity string
 	Logger          *zap.Logger
@@ -55,19 +54,13 @@ type Controller struct {
 	spaces   cache.SharedIndexInformer // of all Namespaces, for their labels
 	queue    workqueue.TypedRateLimitingInterface[string]
 
-	mu         sync.Mutex
-	document   *document.Source
-	config     *config.Config  // the last valid one; nil before the first
-	configured chan struct{}   // closed when config is set for the first time
-	refusal    *refusal        // of the present document; nil: it is valid, or not there
-	leading    bool            // this replica has the Lease
-	allocator  *ipam.Allocator // nil before this replica has adopted what the cluster has
-}
+	look chan struct{} // something has changed in documents
+	gate sync.RWMutex  // held by who assigns addresses, and alone by who replaces the pools
 
-// refusal is a document that is not valid.
-type refusal struct {
-	about corev1.ObjectReference
-	why   error
+	mu        sync.Mutex
+	documents documents
+	leading   bool            // this replica has the Lease
+	allocator *ipam.Allocator // nil before this replica has adopted what the cluster has
 }
 
 // New returns a controller that does nothing before Run.
@@ -77,7 +70,7 @@ func New(o Options) *Controller {
 	}
 	retry := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
 	return &Controller{
-		opts: o, log: o.Logger, configured: make(chan struct{}),
+		opts: o, log: o.Logger, look: make(chan struct{}, 1),
 		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity),
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
 			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
@@ -99,16 +92,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer stop()
 	watching.Go(func() { c.informer.RunWithContext(watch) })
 	watching.Go(func() { c.spaces.RunWithContext(watch) })
-	source, err := document.Follow(watch, c.opts.Client, document.Options{
-		File: c.opts.File, Namespace: c.opts.Namespace, ConfigMap: c.opts.ConfigMap, Logger: c.log,
-		Apply: c.configure, Refused: func(cm *corev1.ConfigMap, why error) { c.refused(watch, cm, why) },
-	})
-	if err != nil {
+	if err := c.follow(watch); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.document = source
-	c.mu.Unlock()
 	return c.elect(ctx)
 }
 
@@ -117,53 +103,6 @@ func (c *Controller) current() *ipam.Allocator {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.allocator
-}
-
-// configure puts a new valid configuration in force.
-func (c *Controller) configure(cfg config.Config) {
-	c.mu.Lock()
-	first := c.config == nil
-	c.config, c.refusal = &cfg, nil
-	allocator := c.allocator
-	c.mu.Unlock()
-	if first {
-		close(c.configured)
-	}
-	if allocator == nil {
-		return
-	}
-	if _, err := allocator.SetPools(cfg.AllocatorPools(), ipam.Everything); err != nil {
-		c.log.Error("applying the address pools", zap.Error(err))
-		return
-	}
-	c.enqueueAll() // also for those that nothing has changed for: what a status says of its pool may be another
-}
-
-// refused tells the person who wrote the document what is wrong with it. Only the leader tells; what it finds
-// refused when it begins to lead, lead tells.
-func (c *Controller) refused(ctx context.Context, cm *corev1.ConfigMap, why error) {
-	var r *refusal
-	if cm != nil {
-		r = &refusal{why: why, about: corev1.ObjectReference{
-			APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID,
-		}}
-	}
-	c.mu.Lock()
-	c.refusal = r
-	leading := c.leading
-	c.mu.Unlock()
-	if leading {
-		c.tell(ctx, r)
-	}
-}
-
-func (c *Controller) tell(ctx context.Context, r *refusal) {
-	if r == nil {
-		return
-	}
-	if err := c.events.Post(ctx, r.about, corev1.EventTypeWarning, "ConfigRefused", r.why.Error()); err != nil {
-		c.log.Warn("telling of a refused configuration", zap.Error(err))
-	}
 }
 
 // enqueue queues the owners of the changes, except one that is being looked at.
@@ -197,11 +136,8 @@ func (c *Controller) all() []objects.Service {
 // Ready returns nil when the controller has its configuration and its Services; a replica that does not lead
 // is ready too.
 func (c *Controller) Ready() error {
-	c.mu.Lock()
-	source := c.document
-	c.mu.Unlock()
-	if source == nil || !c.informer.HasSynced() || !c.spaces.HasSynced() {
+	if !c.informer.HasSynced() || !c.spaces.HasSynced() {
 		return errors.New("the Services and Namespaces have not been read yet")
 	}
-	return source.Ready()
+	return c.known().ready()
 }

@@ -118,14 +118,12 @@ func (c *Controller) giveBack(lease resourcelock.Interface) {
 func (c *Controller) lead(ctx context.Context) error {
 	c.mu.Lock()
 	c.leading = true
-	refused := c.refusal
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		c.leading, c.allocator = false, nil
+		c.leading, c.allocator, c.documents.force, c.documents.refusal = false, nil, nil, nil
 		c.mu.Unlock()
 	}()
-	c.tell(ctx, refused)
 	err := c.fresh(ctx)
 	if ctx.Err() != nil {
 		return nil // an end, not a failure
@@ -133,15 +131,15 @@ func (c *Controller) lead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-c.configured:
-	case <-ctx.Done():
+	base := c.base(ctx)
+	if base == nil {
 		return nil
 	}
-	if err := c.adopt(); err != nil {
+	if err := c.adopt(*base); err != nil {
 		return err
 	}
 	var workers sync.WaitGroup
+	workers.Go(func() { c.configure(ctx) })
 	for range writers {
 		workers.Go(func() { c.work(ctx) })
 	}

@@ -10,8 +10,16 @@ import (
 // Status is what a person can look at.
 type Status struct {
 	Leading bool         `json:"leading"`
-	Stale   bool         `json:"config_stale"`
+	Config  ConfigStatus `json:"config"`
 	Pools   []PoolStatus `json:"pools,omitempty"`
+}
+
+// ConfigStatus says which configuration is in force.
+type ConfigStatus struct {
+	// Generation counts the accepted documents; 0 with a file, or before the first.
+	Generation int64 `json:"generation"`
+	// Problem says why what is written in the ConfigMap is not in force; empty: it is.
+	Problem string `json:"problem,omitempty"`
 }
 
 // PoolStatus counts the addresses of one family of a pool. Size is a decimal number of any length.
@@ -25,9 +33,15 @@ type PoolStatus struct {
 // Status returns the controller's present state; pools are shown by the replica that leads.
 func (c *Controller) Status() Status {
 	c.mu.Lock()
-	allocator, source, leading := c.allocator, c.document, c.leading
+	allocator, documents, leading := c.allocator, c.documents, c.leading
 	c.mu.Unlock()
-	s := Status{Leading: leading, Stale: source != nil && source.Stale()}
+	s := Status{Leading: leading}
+	if documents.kept != nil {
+		s.Config.Generation = documents.kept.Generation
+	}
+	if problem := documents.problem(); problem != nil {
+		s.Config.Problem = problem.Error()
+	}
 	if allocator != nil {
 		for _, u := range allocator.Usage() {
 			s.Pools = append(s.Pools, PoolStatus{Pool: u.Pool, Family: u.Family.String(), Size: u.Size.String(), InUse: u.InUse})
@@ -46,18 +60,19 @@ var (
 )
 
 // Descs describe all of the controller's metrics.
-var Descs = []*prometheus.Desc{document.StaleDesc, leadingDesc, sizeDesc, inUseDesc}
+var Descs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, leadingDesc, sizeDesc, inUseDesc}
 
 // Metrics returns the controller's metrics; docs/metrics.md lists them.
 func (c *Controller) Metrics() prometheus.Gatherer { return serve.Gauges(Descs, c.measure) }
 
 func (c *Controller) measure(set serve.Gauge) {
 	c.mu.Lock()
-	allocator, source, leading := c.allocator, c.document, c.leading
+	allocator, documents, leading := c.allocator, c.documents, c.leading
 	c.mu.Unlock()
 	set(leadingDesc, serve.Truth(leading))
-	if source != nil {
-		set(document.StaleDesc, serve.Truth(source.Stale()))
+	set(document.StaleDesc, serve.Truth(documents.problem() != nil))
+	if documents.kept != nil {
+		set(document.GenerationDesc, float64(documents.kept.Generation))
 	}
 	if allocator == nil {
 		return

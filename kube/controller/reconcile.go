@@ -52,12 +52,12 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 	}
 	svc, ok := o.(*corev1.Service)
 	if !found || !ok {
-		c.enqueue(allocator.Release(ipam.Owner(key)), key)
+		c.letGo(allocator, key)
 		return nil
 	}
 	s := objects.FromService(svc)
 	if !s.Handled {
-		c.enqueue(allocator.Release(ipam.Owner(key)), key)
+		c.letGo(allocator, key)
 		if s.Allocated == nil {
 			return nil
 		}
@@ -68,7 +68,7 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 	if !known {
 		return nil // its Namespace is about to be known, and then it is queued again
 	}
-	c.enqueue(ask(holding(s, labels, allocator), allocator), key)
+	c.ask(holding(s, labels, allocator), allocator)
 	if foreign(s, allocator) {
 		return c.write(ctx, s, status{keep: true, reason: reasonForeign,
 			message: "the status holds an address that is in none of our pools and was not written by us; it is left alone"})
@@ -87,11 +87,23 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 }
 
 // ask tells the allocator what a Service asks for. One that is new to it may have an address already.
-func ask(h ipam.Holding, allocator *ipam.Allocator) []ipam.Change {
+func (c *Controller) ask(h ipam.Holding, allocator *ipam.Allocator) {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	var changes []ipam.Change
 	if _, err := allocator.Lookup(h.Owner); errors.Is(err, ipam.ErrUnknownOwner) {
-		return allocator.Adopt([]ipam.Holding{h})
+		changes = allocator.Adopt([]ipam.Holding{h})
+	} else {
+		changes = allocator.Assign(h.Request)
 	}
-	return allocator.Assign(h.Request)
+	c.enqueue(changes, string(h.Owner))
+}
+
+// letGo tells the allocator that a Service needs no address any more.
+func (c *Controller) letGo(allocator *ipam.Allocator, key string) {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	c.enqueue(allocator.Release(ipam.Owner(key)), key)
 }
 
 // reasonForeign is the condition's reason on a Service whose status somebody else wrote.

@@ -19,14 +19,15 @@ var (
 )
 
 // Descs describe all of the speaker's metrics.
-var Descs = []*prometheus.Desc{document.StaleDesc, announcedDesc, sessionDesc, sentDesc}
+var Descs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, announcedDesc, sessionDesc, sentDesc}
 
 // Metrics returns the speaker's metrics; docs/metrics.md lists them.
 func (s *Speaker) Metrics() prometheus.Gatherer { return serve.Gauges(Descs, s.measure) }
 
 func (s *Speaker) measure(set serve.Gauge) {
 	status := s.Status()
-	set(document.StaleDesc, serve.Truth(status.Stale))
+	set(document.StaleDesc, serve.Truth(status.Config.Problem != ""))
+	set(document.GenerationDesc, float64(status.Config.Generation))
 	announced := map[announce.Protocol]float64{announce.Layer2: 0, announce.BGP: 0}
 	for _, v := range status.Decisions {
 		if v.Reason == "" {

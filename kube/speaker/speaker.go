@@ -49,10 +49,10 @@ type Options struct {
 	Node string
 	// Namespace is where its configuration and the speakers' Pods are, and Pods the label selector of these.
 	Namespace, Pods string
-	// ConfigMap names the configuration; File, if set, takes its place.
-	ConfigMap, File string
-	Routes          Routes
-	Claims          Claims
+	// LastGood names the Secret with the accepted configuration; File, if set, takes its place.
+	LastGood, File string
+	Routes         Routes
+	Claims         Claims
 	// Prefer is told the node's InternalIPs before each decision is carried out: BGP's next hops. nil: nobody is.
 	Prefer func([]netip.Addr)
 	Logger *zap.Logger
@@ -60,16 +60,17 @@ type Options struct {
 
 // Speaker announces for one node. Make it with New.
 type Speaker struct {
-	opts  Options
-	log   *zap.Logger
-	state *state
-	wake  chan struct{}
+	opts      Options
+	log       *zap.Logger
+	state     *state
+	document  document.LastGood
+	passwords *passwords
+	wake      chan struct{}
+	told      map[string]string // what was said of a peer's password; the loop's own
 
-	mu       sync.Mutex
-	document *document.Source
-	config   *config.Config // nil before the first valid one
-	last     *announce.Plan // the last plan carried out; nil before the first
-	problem  string         // what went wrong carrying it out
+	mu      sync.Mutex
+	last    *announce.Plan // the last plan carried out; nil before the first
+	problem string         // what went wrong carrying it out
 }
 
 // New returns a speaker that does nothing before Run.
@@ -77,8 +78,9 @@ func New(o Options) *Speaker {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	s := &Speaker{opts: o, log: o.Logger, wake: make(chan struct{}, 1)}
+	s := &Speaker{opts: o, log: o.Logger, wake: make(chan struct{}, 1), told: map[string]string{}}
 	s.state = newState(s.poke)
+	s.passwords = newPasswords(o.Client, o.Namespace, s.poke)
 	return s
 }
 
@@ -97,15 +99,10 @@ func (s *Speaker) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	source, err := document.Follow(ctx, s.opts.Client, document.Options{
-		File: s.opts.File, Namespace: s.opts.Namespace, ConfigMap: s.opts.ConfigMap, Logger: s.log, Apply: s.configure,
-	})
-	if err != nil {
+	defer s.passwords.stop()
+	if err := s.follow(ctx); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.document = source
-	s.mu.Unlock()
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return nil
 	}
@@ -157,11 +154,28 @@ func strip(o any) (any, error) {
 	return o, nil
 }
 
-func (s *Speaker) configure(cfg config.Config) {
-	s.mu.Lock()
-	s.config = &cfg
-	s.mu.Unlock()
-	s.poke()
+// follow reads the file, or follows the accepted configuration until ctx ends.
+func (s *Speaker) follow(ctx context.Context) error {
+	if s.opts.File != "" {
+		v, err := document.ReadFile(s.opts.File)
+		if err != nil {
+			return err
+		}
+		s.configure(v)
+		return nil
+	}
+	return document.Follow(ctx, s.opts.Client, document.InSecret(s.opts.Namespace, s.opts.LastGood), s.configure)
+}
+
+// configure puts a configuration in force if it is valid; otherwise the last good one stays.
+func (s *Speaker) configure(v document.Version) {
+	if changed := s.document.Take(v); v.Err != nil {
+		s.log.Error("configuration", zap.Bool("last_good_in_force", s.document.Version() != nil), zap.Error(v.Err))
+	} else if changed {
+		s.log.Info("configuration applied", zap.Int64("generation", v.Generation),
+			zap.Int("pools", len(v.Config.Pools)), zap.Int("peers", len(v.Config.Peers)))
+		s.poke()
+	}
 }
 
 // loop decides from the whole view whenever something has changed: at once after a quiet time, and then at most
@@ -173,11 +187,8 @@ func (s *Speaker) loop(ctx context.Context) {
 			return
 		case <-s.wake:
 		}
-		s.mu.Lock()
-		cfg := s.config
-		s.mu.Unlock()
-		if cfg != nil {
-			s.turn(*cfg)
+		if v := s.document.Version(); v != nil {
+			s.turn(v.Config)
 		}
 		select {
 		case <-ctx.Done():
@@ -190,7 +201,7 @@ func (s *Speaker) loop(ctx context.Context) {
 // turn decides once and carries the plan out. A problem of one protocol does not keep the other waiting.
 func (s *Speaker) turn(cfg config.Config) {
 	v := s.state.view(s.opts.Node)
-	v.Pools, v.Peers = pools(cfg), peers(cfg)
+	v.Pools, v.Peers = pools(cfg), s.peers(cfg)
 	plan := announce.Decide(v)
 	if i := slices.IndexFunc(v.Nodes, func(n announce.Node) bool { return n.Name == v.Node }); i >= 0 && s.opts.Prefer != nil {
 		s.opts.Prefer(v.Nodes[i].InternalIPs)
@@ -247,16 +258,12 @@ func about(v announce.Verdict) []zap.Field {
 
 // Ready returns nil once the first decision was carried out, else what it waits for.
 func (s *Speaker) Ready() error {
-	s.mu.Lock()
-	source, last := s.document, s.last
-	s.mu.Unlock()
-	if source == nil {
-		return errors.New("the speaker has not started yet")
-	}
-	if err := source.Ready(); err != nil {
+	if err := s.document.Ready(); err != nil {
 		return err
 	}
-	if last == nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
 		return errors.New("the cluster's objects have not all been read yet")
 	}
 	return nil

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	clienttesting "k8s.io/client-go/testing"
 	"net/netip"
 	"os"
 	"slices"
@@ -58,8 +62,8 @@ func (c *recordedClaims) Set(claims []layer2.Claim) error {
 }
 func (*recordedClaims) Status() layer2.Status { return layer2.Status{} }
 
-// cluster is client-go's fake in a synctest bubble. It does not filter watches by label or field, so that it
-// holds only what a speaker asks for.
+// cluster is client-go's fake in a synctest bubble. It does not filter watches by label or field, except those of
+// Secrets, so that it holds only what a speaker asks for.
 type cluster struct {
 	t *testing.T
 	*fake.Clientset
@@ -74,7 +78,34 @@ peers: [{peer_address: 192.0.2.1, peer_asn: 64501, my_asn: 64500}]
 
 func inBubble(t *testing.T, f func(*testing.T, *cluster)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(t, &cluster{t, fake.NewClientset()}) })
+	synctest.Test(t, func(t *testing.T) { f(t, newCluster(t)) })
+}
+
+func newCluster(t *testing.T) *cluster {
+	c := &cluster{t, fake.NewClientset()}
+	secrets := corev1.SchemeGroupVersion.WithResource("secrets")
+	c.PrependReactor("list", "secrets", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		all, err := c.Tracker().List(secrets, corev1.SchemeGroupVersion.WithKind("Secret"), "system")
+		if err != nil {
+			return true, nil, err
+		}
+		list := all.(*corev1.SecretList)
+		list.Items = slices.DeleteFunc(list.Items, func(s corev1.Secret) bool {
+			return !a.(clienttesting.ListAction).GetListRestrictions().Fields.Matches(fields.Set{"metadata.name": s.Name})
+		})
+		return true, list, nil
+	})
+	c.PrependWatchReactor("secrets", func(a clienttesting.Action) (bool, watch.Interface, error) {
+		all, err := c.Tracker().Watch(secrets, "system")
+		if err != nil {
+			return true, nil, err
+		}
+		return true, watch.Filter(all, func(e watch.Event) (watch.Event, bool) {
+			s, ok := e.Object.(*corev1.Secret)
+			return e, ok && a.(clienttesting.WatchAction).GetWatchRestrictions().Fields.Matches(fields.Set{"metadata.name": s.Name})
+		}), nil
+	})
+	return c
 }
 
 // must is for calls on the fake of which only the error counts.
@@ -94,16 +125,32 @@ func (c *cluster) populate(addrs ...string) {
 }
 
 func (c *cluster) configure(text string) {
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "config"}, Data: map[string]string{document.Key: text}}
-	if _, err := c.CoreV1().ConfigMaps("system").Update(c.t.Context(), cm, metav1.UpdateOptions{}); err != nil {
-		must(c, c.CoreV1().ConfigMaps("system").Create, cm)
+	c.secret("last-good", map[string]string{document.Key: text, document.GenerationKey: "7"})
+}
+
+// secret writes a Secret and lets the speaker react; nil data deletes it.
+func (c *cluster) secret(name string, data map[string]string) {
+	c.t.Helper()
+	secrets := c.CoreV1().Secrets("system")
+	if data == nil {
+		if err := secrets.Delete(c.t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			c.t.Fatal(err)
+		}
+	} else {
+		o := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: name}, Data: map[string][]byte{}}
+		for key, text := range data {
+			o.Data[key] = []byte(text)
+		}
+		if _, err := secrets.Update(c.t.Context(), o, metav1.UpdateOptions{}); err != nil {
+			must(c, secrets.Create, o)
+		}
 	}
 	pass()
 }
 
 // start runs a speaker on node a until the end of the test.
 func (c *cluster) start(client kubernetes.Interface, routes Routes, claims Claims, change func(*Options)) *Speaker {
-	o := Options{Client: client, Node: "a", Namespace: "system", ConfigMap: "config", Routes: routes, Claims: claims}
+	o := Options{Client: client, Node: "a", Namespace: "system", LastGood: "last-good", Routes: routes, Claims: claims}
 	if change != nil {
 		change(&o)
 	}
@@ -180,7 +227,7 @@ func TestNothingBeforeAConfiguration(t *testing.T) {
 		c.populate("10.0.0.1")
 		r := &recorder{}
 		s := c.start(c, r, &r.claims, nil)
-		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "there is no ConfigMap") {
+		if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "there is no Secret system/last-good") {
 			t.Errorf("Ready = %v", err)
 		}
 		c.configure("address_pools: nonsense")
@@ -191,9 +238,19 @@ func TestNothingBeforeAConfiguration(t *testing.T) {
 		if err := s.Ready(); err != nil || r.sets != 1 || len(r.claims.claims) != 1 {
 			t.Errorf("Ready = %v, %+v", err, r)
 		}
-		c.configure("address_pools: nonsense")
-		if !s.Status().Stale || s.Ready() != nil || r.sets != 1 {
-			t.Errorf("a bad document changes something: %+v, %d decisions", s.Status(), r.sets)
+		for what, spoil := range map[string]func(){
+			"a bad document": func() { c.configure("address_pools: nonsense") },
+			"no document":    func() { c.secret("last-good", map[string]string{}) },
+			"no Secret":      func() { c.secret("last-good", nil) },
+		} {
+			spoil()
+			if got := s.Status().Config; got.Problem == "" || got.Generation != 7 || s.Ready() != nil || r.sets != 1 {
+				t.Errorf("%s changes something: %+v, %d decisions", what, got, r.sets)
+			}
+			c.configure(both)
+			if got := s.Status().Config; got != (Config{Generation: 7}) || r.sets != 1 {
+				t.Errorf("after %s: %+v, %d decisions", what, got, r.sets)
+			}
 		}
 	})
 }
@@ -256,7 +313,7 @@ func TestProblemIsShown(t *testing.T) {
 func TestBeforeRun(t *testing.T) {
 	r := &recorder{}
 	s := New(Options{Node: "a", Routes: r, Claims: &r.claims})
-	if err := s.Ready(); err == nil || err.Error() != "the speaker has not started yet" {
+	if err := s.Ready(); err == nil || err.Error() != "the configuration has not been read yet" {
 		t.Errorf("Ready = %v", err)
 	}
 	if got := s.Status(); got.Node != "a" || len(got.Decisions) > 0 {

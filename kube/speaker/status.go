@@ -12,11 +12,19 @@ import (
 // Status is what a person can look at: every decision with its reason, the sessions and the claims.
 type Status struct {
 	Node      string             `json:"node"`
-	Stale     bool               `json:"config_stale"`
+	Config    Config             `json:"config"`
 	Problem   string             `json:"problem,omitempty"` // what went wrong carrying out the last decisions
 	Decisions []announce.Verdict `json:"decisions"`
 	BGP       []Session          `json:"bgp"`
 	Layer2    Layer2             `json:"layer2"`
+}
+
+// Config says which configuration is in force.
+type Config struct {
+	// Generation counts the accepted documents; 0 with a file, or before the first.
+	Generation int64 `json:"generation"`
+	// Problem says why the accepted copy is missing or cannot be read; empty: it is in force.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Session is a BGP session of this node.
@@ -62,13 +70,22 @@ type Claim struct {
 
 // Status returns the speaker's present state.
 func (s *Speaker) Status() Status {
-	s.mu.Lock()
-	out := Status{
-		Node: s.opts.Node, Stale: s.document != nil && s.document.Stale(), Problem: s.problem,
-		Decisions: []announce.Verdict{}, BGP: []Session{},
+	out := Status{Node: s.opts.Node, Decisions: []announce.Verdict{}, BGP: []Session{}}
+	if v := s.document.Version(); v != nil {
+		out.Config.Generation = v.Generation
 	}
-	if s.last != nil && s.last.Verdicts != nil {
-		out.Decisions = s.last.Verdicts
+	if problem := s.document.Problem(); problem != nil {
+		out.Config.Problem = problem.Error()
+	}
+	s.mu.Lock()
+	out.Problem = s.problem
+	if s.last != nil {
+		out.Decisions = append(out.Decisions, s.last.Verdicts...)
+		for _, p := range s.last.Withheld {
+			out.BGP = append(out.BGP, Session{
+				Peer: p.Title(), Address: p.Address, PeerASN: p.PeerASN, MyASN: p.MyASN, State: bgp.Idle, Problem: p.Problem,
+			})
+		}
 	}
 	s.mu.Unlock()
 	for _, p := range s.opts.Routes.Status() {

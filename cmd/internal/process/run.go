@@ -30,8 +30,8 @@ var Common = []Option{
 	{Name: "log-level", Default: "info", Usage: "debug, info, warn or error"},
 	{Name: "kubeconfig", Usage: "kubeconfig file, for a process outside a cluster; empty: the Pod's own account"},
 	{Name: "namespace", Default: "kontena-network-lb", Usage: "namespace of the installation"},
-	{Name: "config-map", Default: "network-lb-config", Usage: "name of the ConfigMap with the configuration (key config.yaml)"},
-	{Name: "config", Usage: "configuration file, read once, in place of the ConfigMap"},
+	{Name: "last-good", Default: "network-lb-last-good", Usage: "name of the Secret with the accepted configuration, which the controller writes and the speakers follow"},
+	{Name: "config", Usage: "configuration file, read once, in place of what is in the cluster"},
 }
 
 // Main runs a process until SIGTERM or SIGINT and returns its exit code.
@@ -49,7 +49,7 @@ func Main(name, summary string, options []Option, run func(context.Context, Valu
 		return ExitUsage
 	}
 	if file := values["config"]; file != "" { // before a cluster is looked for: a person has just written it
-		if _, _, err := document.ReadFile(file); err != nil {
+		if _, err := document.ReadFile(file); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 			return ExitFailure
 		}

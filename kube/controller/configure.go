@@ -1,0 +1,185 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kontena/network-lb/ipam"
+	"github.com/kontena/network-lb/kube/document"
+)
+
+// Times of the loop that looks at documents: a refused one is looked at again in case its addresses were let go of
+// meanwhile, and keeping an accepted one is tried again and given up in time for the Lease.
+const (
+	recheckInterval = 2 * time.Second
+	saveRetry       = time.Second
+	saveTimeout     = 3 * time.Second
+)
+
+// configure keeps the document in force up to date until ctx ends.
+func (c *Controller) configure(ctx context.Context) {
+	for ctx.Err() == nil {
+		var again <-chan time.Time
+		if wait := c.settle(ctx); wait > 0 {
+			again = time.After(wait)
+		}
+		select {
+		case <-ctx.Done():
+		case <-c.look:
+		case <-again:
+		}
+	}
+}
+
+// settle accepts what is written, if it is acceptable, and keeps a copy of what is accepted. It returns after what time
+// to try again; 0: when something has changed.
+func (c *Controller) settle(ctx context.Context) time.Duration {
+	d := c.known()
+	if c.opts.File != "" || d.written == nil || d.kept == nil {
+		return 0
+	}
+	switch {
+	case d.written.Err != nil:
+		c.judge(ctx, *d.written, d.written.Err)
+	case d.written.Text != d.force.Text:
+		return c.consider(ctx, d)
+	default:
+		c.judge(ctx, *d.written, nil)
+	}
+	if d.kept.Text == d.force.Text && d.kept.Generation == d.force.Generation {
+		return 0
+	}
+	return c.retryKeeping(c.keep(ctx, *d.kept, *d.force))
+}
+
+// consider puts a new valid document in force, unless it takes addresses that are not released.
+func (c *Controller) consider(ctx context.Context, d documents) time.Duration {
+	next := *d.written
+	next.Generation = max(d.force.Generation, d.kept.Generation) + 1
+	refused, err := c.replace(ctx, *d.kept, next)
+	switch {
+	case refused != nil:
+		c.judge(ctx, next, refusal(refused))
+		return recheckInterval
+	case err != nil:
+		return c.retryKeeping(err)
+	}
+	c.judge(ctx, next, nil)
+	c.accepted(ctx, next)
+	c.enqueueAll() // also those that nothing has changed for: what a status says of its pool may be another
+	return 0
+}
+
+// replace puts a document in force. Nothing is assigned meanwhile, so that what was planned is what happens; the copy
+// is kept first, so that a successor never begins with an older one.
+func (c *Controller) replace(ctx context.Context, kept, next document.Version) (refused, err error) {
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	allocator, pools, release := c.current(), next.Config.AllocatorPools(), next.Config.Release
+	if _, err := allocator.Plan(pools, release...); err != nil {
+		return err, nil
+	}
+	if err := c.keep(ctx, kept, next); err != nil {
+		return nil, err
+	}
+	_, refused = allocator.SetPools(pools, release...)
+	c.mu.Lock()
+	c.documents.force = &next
+	c.mu.Unlock()
+	return refused, nil
+}
+
+func (c *Controller) retryKeeping(err error) time.Duration {
+	if err == nil {
+		return 0
+	}
+	c.log.Warn("keeping the accepted configuration", zap.Error(err))
+	return saveRetry
+}
+
+// refusal says in words for the author of a document what an error of the allocator means.
+func refusal(err error) error {
+	loss, ok := errors.AsType[*ipam.LossError](err)
+	if !ok {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s would be taken from a Service; if that is meant, list the address or its pool under release: ", count(len(loss.Losses)))
+	for i, l := range loss.Losses {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s of %s, pool %s (%s)", l.Address, l.Owner, l.Pool, l.Err)
+	}
+	return errors.New(b.String())
+}
+
+func count(addresses int) string {
+	if addresses == 1 {
+		return "1 address"
+	}
+	return fmt.Sprintf("%d addresses", addresses)
+}
+
+// keep writes the accepted document into the Secret, as it was seen last.
+func (c *Controller) keep(ctx context.Context, seen, v document.Version) error {
+	if seen.Object.Name == "" {
+		return seen.Err
+	}
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": seen.Object.ResourceVersion},
+		"data":     map[string][]byte{document.Key: []byte(v.Text), document.GenerationKey: fmt.Append(nil, v.Generation)},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = c.opts.Client.CoreV1().Secrets(c.opts.Namespace).Patch(ctx, c.opts.LastGood, types.MergePatchType, patch,
+		metav1.PatchOptions{FieldManager: "network-lb-controller"})
+	return err
+}
+
+// accepted says that a document is in force.
+func (c *Controller) accepted(ctx context.Context, v document.Version) {
+	cfg := v.Config
+	message := fmt.Sprintf("in force as generation %d: %d address pools, %d peers", v.Generation, len(cfg.Pools), len(cfg.Peers))
+	c.log.Info("configuration accepted", zap.Int64("generation", v.Generation), zap.Int("pools", len(cfg.Pools)), zap.Int("peers", len(cfg.Peers)))
+	for _, w := range v.Warnings {
+		c.log.Warn("configuration", zap.Stringer("warning", w))
+		message += "; " + w.String()
+	}
+	c.tell(ctx, v, corev1.EventTypeNormal, "ConfigAccepted", message)
+}
+
+// judge notes why what is written is refused, nil if it is not, and tells its author when that is new.
+func (c *Controller) judge(ctx context.Context, v document.Version, why error) {
+	c.mu.Lock()
+	before := c.documents.refusal
+	c.documents.refusal = why
+	c.mu.Unlock()
+	if why == nil || before != nil && before.Error() == why.Error() {
+		return
+	}
+	c.log.Error("configuration refused", zap.Error(why))
+	c.tell(ctx, v, corev1.EventTypeWarning, "ConfigRefused", why.Error())
+}
+
+// tell posts an Event about the ConfigMap; where there is none there is nobody to tell.
+func (c *Controller) tell(ctx context.Context, v document.Version, eventType, reason, message string) {
+	if v.Object.Name == "" {
+		return
+	}
+	if err := c.events.Post(ctx, v.Object, eventType, reason, message); err != nil {
+		c.log.Warn("telling of the configuration", zap.Error(err))
+	}
+}
