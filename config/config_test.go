@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -137,6 +138,7 @@ func ranges(t *testing.T, texts ...string) []ipam.Range {
 // All spellings say the same: ours, the addon's and MetalLB's.
 func TestSpellings(t *testing.T) {
 	ours, _ := parse(t, everything)
+	inner := regexp.MustCompile(`[ {][a-z]+_[a-z_]+:`) // a key of ours that is not the document's own
 	for name, spell := range map[string]*strings.Replacer{
 		"kebab-case": strings.NewReplacer("toleration_seconds", "toleration-seconds", "auto_assign", "auto-assign", "avoid_buggy_ips", "avoid-buggy-ips",
 			"peer_address", "peer-address", "peer_asn", "peer-asn", "my_asn", "my-asn", "node_selectors", "node-selectors",
@@ -148,8 +150,23 @@ func TestSpellings(t *testing.T) {
 			"namespace_selectors", "namespaceSelectors", "service_selectors", "serviceSelectors"),
 		"MetalLB's": strings.NewReplacer("avoid_buggy_ips", "avoidBuggyIPs", "peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN"),
 	} {
-		if theirs, _ := parse(t, spell.Replace(everything)); !theirs.Equal(ours) {
+		document := spell.Replace(everything)
+		if theirs, _ := parse(t, document); !theirs.Equal(ours) {
 			t.Errorf("%s: got  %+v\nwant %+v", name, theirs, ours)
+		}
+		if left := inner.FindString(document); left != "" && name != "MetalLB's" {
+			t.Errorf("%s: %s is not tried", name, left)
+		}
+	}
+}
+
+// The document of TestParse has every key there is, so that the tests that spell it otherwise try each.
+func TestEverythingIsThere(t *testing.T) {
+	for of, known := range keys {
+		for _, key := range known {
+			if !regexp.MustCompile(`\b` + key + `:`).MatchString(everything) {
+				t.Errorf("it lacks %s of %s", key, of)
+			}
 		}
 	}
 }
@@ -289,33 +306,4 @@ func TestEqual(t *testing.T) {
 	if !a.Equal(b) || a.Equal(c) || a.Equal(Config{}) {
 		t.Errorf("equal: %v %v %v", a.Equal(b), a.Equal(c), a.Equal(Config{}))
 	}
-}
-
-// Whatever the document, Parse returns, and what it accepts the allocator accepts.
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(everything))
-	for _, tc := range refusals {
-		f.Add([]byte(tc.document))
-	}
-	f.Fuzz(func(t *testing.T, document []byte) {
-		c, _, err := Parse(document)
-		if err != nil {
-			mistakes := Mistakes(err)
-			if len(mistakes) == 0 || !c.Equal(Config{}) {
-				t.Fatalf("mistakes %v, config %+v", mistakes, c)
-			}
-			for i, m := range mistakes {
-				if m.Problem == "" || m.Remedy == "" || i > 0 && m.Line < mistakes[i-1].Line {
-					t.Errorf("mistake %d: %#v", i, m)
-				}
-			}
-			return
-		}
-		if c.Enabled && len(c.Pools) == 0 {
-			t.Error("no pool, and no error")
-		}
-		if _, err := ipam.New(c.AllocatorPools()); err != nil {
-			t.Errorf("the allocator refuses the pools: %v", err)
-		}
-	})
 }

@@ -65,18 +65,21 @@ func lookUp(of object, text string) (key string, ok bool) {
 	return "", false
 }
 
-// suggest says what may have been meant by an unknown key: the nearest one of this map, else where such a key
-// belongs, else all keys there are.
-func suggest(of object, text string) string {
-	if key := nearest(text, keys[of]); key != "" {
-		return fmt.Sprintf("did you mean %s?", key)
-	}
-	for _, other := range []object{theDocument, aPool, aReservation, aPeer, aSecretKey, aSelector, anExpression, aToleration} {
-		if _, ok := lookUp(other, text); ok && other != of {
-			return fmt.Sprintf("it is a key of %s; %s has %s", other, of, strings.Join(keys[of], ", "))
+// suggest says what may have been meant by an unknown key: one of this map that is nearly the same, else where such a key
+// belongs, else the nearest one of this map, which is returned too, else all keys there are.
+func suggest(of object, text string, known []string) (meant, remedy string) {
+	near := nearest(text, known)
+	if near == "" || distance(fold(text), fold(near)) > 1 {
+		for _, other := range []object{theDocument, aPool, aReservation, aPeer, aSecretKey, aSelector, anExpression, aToleration} {
+			if _, ok := lookUp(other, text); ok && other != of {
+				return "", fmt.Sprintf("it is a key of %s; %s has %s", other, of, strings.Join(keys[of], ", "))
+			}
 		}
 	}
-	return fmt.Sprintf("%s has %s", of, strings.Join(keys[of], ", "))
+	if near != "" {
+		return near, fmt.Sprintf("did you mean %s?", near)
+	}
+	return "", fmt.Sprintf("%s has %s", of, strings.Join(keys[of], ", "))
 }
 
 // nearest returns the candidate that a text was probably meant to be, or "".

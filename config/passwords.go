@@ -31,6 +31,8 @@ func (r *reader) passwords(f fields, p *Peer) {
 	secret, elsewhere := f.get("password_secret")
 	if inline {
 		p.Password = r.password(password)
+	} else if v, there := f.known["password"]; there && v.Anchor != "" {
+		r.rejectText(v, "", "has an anchor (&) and no value", "put it into quotes if it begins with &")
 	}
 	if elsewhere {
 		p.PasswordSecret = r.secretKey(secret)

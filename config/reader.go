@@ -132,7 +132,7 @@ func (r *reader) fields(v value, of object) fields {
 	for i := 0; i+1 < len(v.Content); i += 2 {
 		name := r.value(v.Content[i], v.path)
 		text := name.Value
-		at := value{Node: name.Node, path: join(v.path, conceal(text))}
+		at := value{Node: name.Node, path: join(v.path, segment(text))}
 		key, ok := lookUp(of, text)
 		switch {
 		case name.Kind != yaml.ScalarNode:
@@ -145,8 +145,9 @@ func (r *reader) fields(v value, of object) fields {
 			r.warnUnknown(at, of, text)
 			continue
 		case !ok:
-			f.meant[nearest(text, keys[of])] = true
-			r.rejectText(at, "", "is not a key of "+string(of), suggest(of, text))
+			meant, remedy := suggest(of, text, keys[of])
+			f.meant[meant] = true
+			r.rejectText(at, "", "is not a key of "+string(of), remedy)
 			continue
 		}
 		if first, twice := spelt[key]; twice {
@@ -259,7 +260,7 @@ func (r *reader) labels(v value) (labels map[string]string, at map[string]value)
 	}
 	for i := 0; i+1 < len(v.Content); i += 2 {
 		name := r.value(v.Content[i], v.path)
-		name.path = fmt.Sprintf("%s[%s]", v.path, name.Value)
+		name.path = fmt.Sprintf("%s[%s]", v.path, segment(name.Value))
 		key, ok := r.text(name, "a label key")
 		if !ok {
 			continue
@@ -307,14 +308,16 @@ func (v value) kind() string {
 	}
 }
 
+// mostShown bounds what of a scalar or of a key is shown, in bytes.
+const mostShown = 80
+
 // text shows a scalar in an error, and nothing for what is longer.
 func (v value) text() string {
-	const most = 80
 	switch {
 	case v.secret || v.Kind != yaml.ScalarNode || isNull(v):
 		return ""
-	case len(v.Value) > most:
-		return strconv.Quote(conceal(v.Value[:most])) + "…"
+	case len(v.Value) > mostShown:
+		return strconv.Quote(conceal(strings.ToValidUTF8(v.Value[:mostShown], ""))) + "…"
 	case v.ShortTag() == "!!str":
 		return strconv.Quote(conceal(v.Value))
 	default:
@@ -326,6 +329,18 @@ func isNull(v value) bool { return v.Kind == yaml.ScalarNode && v.ShortTag() == 
 
 func isEmptyList(v value) bool {
 	return v.Node != nil && v.Kind == yaml.SequenceNode && len(v.Content) == 0
+}
+
+// segment shows a key as part of a path, so that the path stays on one line and ends where it seems to.
+func segment(key string) string {
+	if len(key) > mostShown {
+		key = strings.ToValidUTF8(key[:mostShown], "") + "…"
+	}
+	key = conceal(key)
+	if plain := strconv.Quote(key); key == "" || plain != `"`+key+`"` || strings.TrimSpace(key) != key {
+		return plain
+	}
+	return key
 }
 
 func join(path, key string) string {
