@@ -26,7 +26,7 @@ type Session interface {
 	Update(announce []Route, withdraw []netip.Prefix) (Withheld, error)
 	// Dial starts connecting to the peer, and goes on at the peer's connect time until a connection stands.
 	// All routes given by Update are sent first, then End-of-RIB (RFC 4724 section 2). The peer differs from
-	// that of Open at most in its name and timers. An error means that nothing was started.
+	// that of Open at most in its name, timers and password. An error means that nothing was started.
 	Dial(peer Peer) error
 	// Drop ends the connection, if there is one with a Cease, and stops dialling. Once it has returned no
 	// event of what was dialled comes any more. The routes stay in the session. Drop may be called at any
@@ -45,10 +45,11 @@ type Event struct {
 	// fields are empty then.
 	NextHops bool
 	// State is what the session is in now. Idle means that a connection was lost or an OPEN failed; the
-	// session then rests until it is dropped and dialled again. A connection that is refused is not
-	// reported: the session stays in Connect.
+	// session then rests until it is dropped and dialled again. While no connection comes about the
+	// session stays in Connect.
 	State State
-	// Reason says why the session went to Idle, in words for a person.
+	// Reason says, in words for a person, why the session went to Idle, or why a connection did not come
+	// about though the session goes on in Connect.
 	Reason string
 	// Cease says that the peer closed with a NOTIFICATION of code Cease (RFC 4486).
 	Cease bool

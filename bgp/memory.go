@@ -35,6 +35,7 @@ const (
 // router is what a simulated router knows.
 type router struct {
 	behaviour Behaviour
+	password  Password
 	session   *memorySession // that dialled last, until dropped
 	routes    map[netip.Prefix]bool
 	withheld  Withheld
@@ -66,10 +67,30 @@ func (m *Memory) Behave(address netip.Addr, b Behaviour, reason string) {
 	switch {
 	case s == nil:
 	case b == Answers && s.state == Connect:
-		s.converse(r)
+		s.connect(r)
 	case b == Away && s.state > Connect:
 		clear(r.routes)
 		s.tell(Event{State: Idle, Reason: reason})
+	}
+}
+
+// SetPassword gives the router at an address another password: it answers only who dials with the same one.
+// An open session ends with a Cease, as with FRR and BIRD.
+func (m *Memory) SetPassword(address netip.Addr, p Password) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.router(address)
+	if r.password == p {
+		return
+	}
+	r.password = p
+	switch s := r.session; {
+	case s == nil:
+	case s.state == Connect:
+		s.connect(r)
+	case s.state > Connect:
+		clear(r.routes)
+		s.tell(Event{State: Idle, Reason: "received NOTIFICATION: the password has changed", Cease: true})
 	}
 }
 
@@ -148,6 +169,7 @@ type memorySession struct {
 	notify func(Event)
 	routes map[netip.Prefix]bool
 	state  State
+	key    Password // that it was dialled with
 }
 
 func (s *memorySession) lock() (r *router, unlock func()) {
@@ -204,11 +226,20 @@ func (s *memorySession) Dial(peer Peer) error {
 		return fmt.Errorf("dialling another peer than was opened")
 	}
 	r.dials++
-	r.session, s.state = s, Connect
-	if r.behaviour != Away {
-		s.converse(r)
-	}
+	r.session, s.state, s.key = s, Connect, peer.Password
+	s.connect(r)
 	return nil
+}
+
+// connect plays the TCP connection, and what follows if it comes about.
+func (s *memorySession) connect(r *router) {
+	if r.behaviour == Away || s.key != r.password {
+		peer := s.peer
+		peer.Password = s.key
+		s.tell(Event{State: Connect, Reason: peer.NoAnswer()})
+		return
+	}
+	s.converse(r)
 }
 
 // converse plays what follows a TCP connection.

@@ -6,9 +6,12 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestPasswordShowsItselfToNobody(t *testing.T) {
@@ -89,4 +92,96 @@ func TestPasswordOfAPeer(t *testing.T) {
 	if a == b || a.session() != b.session() {
 		t.Error("a password is part of a peer, not of what a session is bound to")
 	}
+}
+
+func TestChangedPasswordIsOfNewConnections(t *testing.T) {
+	run(t, func(b bench) {
+		peers := two()
+		key := func(p Password) {
+			b.Helper()
+			peers[0].Password = p
+			b.set(peers, route("10.9.0.1/32"))
+		}
+		b.network.SetPassword(r1, "right")
+		key("wrong")
+		const reason = "no answer from 10.0.0.1:179 (TCP); a wrong or missing password looks like this too"
+		if s := b.state(0, Connect); s.Reason != reason || s.Flaps != 0 {
+			t.Errorf("%+v", s)
+		}
+		b.after(time.Minute)
+		key("right")
+		s := b.state(0, Established)
+		if time.Since(s.Since) != 0 || s.Flaps != 0 {
+			t.Errorf("not dialled at once: %+v", s)
+		}
+		b.after(time.Minute)
+		key("next")
+		if after := b.state(0, Established); !after.Since.Equal(s.Since) || after.Peer.Password != "next" {
+			t.Errorf("the session did not survive: %+v", after)
+		}
+		_, before := b.network.Counts(r1)
+		b.network.SetPassword(r1, "next")
+		synctest.Wait()
+		if s := b.state(0, Established); s.Flaps != 1 || time.Since(s.Since) != 0 {
+			t.Errorf("%+v", s)
+		}
+		if _, dials := b.network.Counts(r1); dials != before+1 {
+			t.Errorf("%d dials, want one", dials-before)
+		}
+		if s := b.state(1, Established); s.Flaps != 0 || time.Since(s.Since) != 2*time.Minute {
+			t.Errorf("the other: %+v", s)
+		}
+	})
+}
+
+// A peer that waits for its next dial, or for the answer to its OPEN, does not wait on with the old password.
+func TestChangedPasswordEndsWaiting(t *testing.T) {
+	for _, c := range []struct {
+		how   Behaviour
+		after time.Duration
+		state State
+	}{{Refuses, 10 * time.Minute, Idle}, {Silent, 5 * time.Second, OpenSent}} {
+		run(t, func(b bench) {
+			b.network.Behave(r1, c.how, "")
+			b.set(two())
+			b.after(c.after)
+			b.state(0, c.state)
+			_, before := b.network.Counts(r1)
+			peers := two()
+			peers[0].Password = "that the router does not have"
+			b.set(peers)
+			b.state(0, Connect)
+			if _, dials := b.network.Counts(r1); dials != before+1 {
+				t.Errorf("%d dials, want one at once", dials-before)
+			}
+		})
+	}
+}
+
+func TestUnansweredPeerIsLoggedOnce(t *testing.T) {
+	run(t, func(b bench) {
+		core, seen := observer.New(zapcore.InfoLevel)
+		b.speaker = NewSpeaker(b.network, Options{Logger: zap.New(core)})
+		defer b.speaker.Close(false)
+		logged := func(want int) {
+			b.Helper()
+			if n := seen.FilterMessage("BGP peer cannot be connected to, still trying").Len(); n != want {
+				b.Errorf("logged %d times, want %d: %v", n, want, seen.All())
+			}
+		}
+		b.network.SetPassword(r1, "one")
+		b.set(two()[:1])
+		logged(1)
+		b.network.SetPassword(r1, "another")
+		synctest.Wait()
+		logged(1)
+		b.network.SetPassword(r1, "")
+		synctest.Wait()
+		b.state(0, Established)
+		b.after(time.Minute)
+		b.network.Behave(r1, Away, "the connection broke")
+		synctest.Wait()
+		b.state(0, Connect)
+		logged(2)
+	})
 }

@@ -63,6 +63,16 @@ func (p Peer) Title() string {
 	}
 }
 
+// NoAnswer is what an Engine reports of a connection that the peer does not answer. Nobody can tell a router
+// that is away from one that has another password: the kernel drops segments of the wrong signature silently.
+func (p Peer) NoAnswer() string {
+	text := fmt.Sprintf("no answer from %s (TCP)", netip.AddrPortFrom(p.Address, p.WithDefaults().Port))
+	if p.Password != "" {
+		text += "; a wrong or missing password looks like this too"
+	}
+	return text
+}
+
 // WithDefaults returns the peer with its zero fields filled in, except RouterID, which the engine fills in,
 // and RestartTime, whose zero has a meaning.
 func (p Peer) WithDefaults() Peer {

@@ -25,7 +25,7 @@ func TestRandomOperations(t *testing.T) {
 					}
 					for range random.IntN(4) {
 						r := netip.AddrFrom4([4]byte{10, 0, 0, byte(random.IntN(6))})
-						switch random.IntN(3) {
+						switch random.IntN(4) {
 						case 0:
 							behaviour[r] = Behaviour(random.IntN(4))
 							b.network.Behave(r, behaviour[r], "told so")
@@ -33,6 +33,8 @@ func TestRandomOperations(t *testing.T) {
 							b.network.Lose(r, "lost", random.IntN(2) == 0)
 						case 2:
 							b.after(time.Duration(random.IntN(20000)) * time.Millisecond)
+						case 3:
+							b.network.SetPassword(r, randomPassword(random))
 						}
 					}
 					if random.IntN(4) > 0 {
@@ -43,6 +45,9 @@ func TestRandomOperations(t *testing.T) {
 							behaviour[r] = Answers
 							b.network.Behave(r, Answers, "")
 						}
+					}
+					for _, p := range peers {
+						b.network.SetPassword(p.Address, p.Password)
 					}
 					b.after(5 * time.Minute)
 					check(t, b, peers, routes)
@@ -61,6 +66,7 @@ func randomWishes(random *rand.Rand) (peers []Peer, routes []Route) {
 		p := peer(fmt.Sprint("p", i), fmt.Sprint("10.0.0.", i))
 		p.MyASN += uint32(random.IntN(2))
 		p.HoldTime = time.Duration(random.IntN(2)) * 9 * time.Second
+		p.Password = randomPassword(random)
 		peers = append(peers, p)
 	}
 	for range random.IntN(12) {
@@ -71,6 +77,10 @@ func randomWishes(random *rand.Rand) (peers []Peer, routes []Route) {
 		routes = append(routes, r)
 	}
 	return peers, routes
+}
+
+func randomPassword(random *rand.Rand) Password {
+	return Password([]string{"", "a", "b"}[random.IntN(3)])
 }
 
 func check(t *testing.T, b bench, peers []Peer, routes []Route) {

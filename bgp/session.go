@@ -27,7 +27,9 @@ type session struct {
 	// The rest belongs to the goroutine.
 	link     Session // nil: not open
 	open     Peer    // what link was opened for
+	key      Password
 	dialled  bool
+	told     bool      // that no connection comes about, since it was dialled
 	opened   time.Time // when the OPEN went out
 	have     []Route   // what link was given
 	withheld Withheld
@@ -152,7 +154,7 @@ func (s *session) run() {
 // hear takes in one event.
 func (s *session) hear(now time.Time, e Event) {
 	was, since := s.report.State, s.report.Since
-	if !s.dialled || e.State == was {
+	if !s.dialled || e.State == was && e.Reason == "" {
 		return
 	}
 	switch e.State {
@@ -167,8 +169,17 @@ func (s *session) hear(now time.Time, e Event) {
 		s.takes = [2]bool{e.IPv4, e.IPv6}
 		s.logger().Info("BGP session is up", zap.Bool("ipv4", e.IPv4), zap.Bool("ipv6", e.IPv6))
 	case Connect:
+		s.unconnected(e.Reason)
 	}
-	s.state(now, e.State, "")
+	s.state(now, e.State, e.Reason)
+}
+
+// unconnected logs why no connection comes about, once for each time that the peer is dialled.
+func (s *session) unconnected(reason string) {
+	if reason != "" && !s.told {
+		s.told = true
+		s.logger().Warn("BGP peer cannot be connected to, still trying", zap.String("reason", reason))
+	}
 }
 
 // watch drops a session whose OPEN the peer has not answered in time.
@@ -220,8 +231,9 @@ func (s *session) act(now time.Time, w *want, look bool) time.Time {
 			s.state(now, Idle, err.Error())
 			return s.sup.next
 		}
-		s.link, s.open = link, w.peer
+		s.link, s.open, s.key = link, w.peer, w.peer.Password
 	}
+	s.rekey(w.peer)
 	s.update(w, look)
 	if s.dialled {
 		return overdue(s.report.State, s.opened)
@@ -230,6 +242,22 @@ func (s *session) act(now time.Time, w *want, look bool) time.Time {
 		return s.sup.next
 	}
 	return s.dial(now, w.peer)
+}
+
+// rekey has a changed password used at once, except that it leaves an Established session alone: the kernel
+// signs that with the old password until it ends.
+func (s *session) rekey(p Peer) {
+	if s.key == p.Password {
+		return
+	}
+	s.key = p.Password
+	if s.report.State == Established {
+		return
+	}
+	if s.dialled {
+		s.hangUp()
+	}
+	s.sup.forget()
 }
 
 // update gives the engine the difference of the routes.
@@ -267,7 +295,7 @@ func (s *session) dial(now time.Time, p Peer) time.Time {
 		s.state(now, Idle, err.Error())
 		return s.sup.next
 	}
-	s.dialled = true
+	s.dialled, s.told = true, false
 	s.state(now, Connect, "")
 	return time.Time{}
 }

@@ -9,7 +9,8 @@ type PeerStatus struct {
 	// State of the session, and since when.
 	State State
 	Since time.Time
-	// Reason of the last loss or failure, in words for a person; "" when there was none.
+	// Reason of the last loss or failure, in words for a person; "" when there was none. An Established
+	// session keeps it.
 	Reason string
 	// Problem is what the engine refuses at present; "" is nothing.
 	Problem string

@@ -86,8 +86,14 @@ func (c Config) AllocatorPools() []ipam.Pool {
 // apart. With an error the Config is the zero value; the warnings are valid either way.
 func Parse(document []byte) (Config, []Warning, error) {
 	r := &reader{}
+	root, ok := r.document(document)
+	return r.parsed(root, ok)
+}
+
+// parsed reads the document, if there is one, and returns what Parse does.
+func (r *reader) parsed(root value, ok bool) (Config, []Warning, error) {
 	var c Config
-	if root, ok := r.document(document); ok {
+	if ok {
 		c = r.config(root)
 	}
 	warnings, err := r.result()

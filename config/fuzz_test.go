@@ -17,10 +17,18 @@ func FuzzParse(f *testing.F) {
 	for _, tc := range refusals {
 		f.Add([]byte(tc.document))
 	}
+	f.Add([]byte("kontena-network-lb:\n  guard: warn\n  " + onePool))
 	f.Fuzz(func(t *testing.T, document []byte) {
 		c, warnings, err := Parse(document)
 		if shown := fmt.Sprint(sentences(warnings), err); onlyPasswords(document) && strings.Contains(shown, secretWord) {
 			t.Errorf("a password is shown: %s", shown)
+		}
+		values, valuesWarnings, valuesErr := ParseValues(document)
+		if shown := fmt.Sprint(sentences(valuesWarnings), valuesErr); onlyPasswords(document) && strings.Contains(shown, secretWord) {
+			t.Errorf("a password is shown: %s", shown)
+		}
+		if !bytes.Contains(document, []byte(chartName)) && err == nil && (valuesErr != nil || !values.Equal(c)) {
+			t.Errorf("read as values: %v", valuesErr)
 		}
 		if err != nil {
 			mistakes := Mistakes(err)

@@ -67,7 +67,15 @@ func lookUp(of object, text string) (key string, ok bool) {
 
 // suggest says what may have been meant by an unknown key: one of this map that is nearly the same, else where such a key
 // belongs, else the nearest one of this map, which is returned too, else all keys there are.
-func suggest(of object, text string, known []string) (meant, remedy string) {
+func (r *reader) suggest(of object, text string) (meant, remedy string) {
+	known := keys[of]
+	switch {
+	case of != theDocument:
+	case r.beside == nil && slices.Contains(ChartKeys, text):
+		return "", "it is a key of the chart's own, for its values alone; leave it out"
+	default:
+		known = slices.Concat(known, r.beside)
+	}
 	near := nearest(text, known)
 	if near == "" || distance(fold(text), fold(near)) > 1 {
 		for _, other := range []object{theDocument, aPool, aReservation, aPeer, aSecretKey, aSelector, anExpression, aToleration} {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/big"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,8 @@ type reader struct {
 	mistakes []*Error
 	warnings []Warning
 	visited  int
-	newer    int64 // the document's schema_version where it is above SchemaVersion: unknown keys are only warned of
+	beside   []string // keys that may stand beside the document's own, and are nothing to it
+	newer    int64    // the document's schema_version where it is above SchemaVersion: unknown keys are only warned of
 }
 
 // value is a node, never an alias, with the path to it.
@@ -53,13 +55,14 @@ func (r *reader) tooLarge() bool { return r.visited > mostNodes }
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?((?s:.*))$`)
 
+const startRemedy = "write address_pools and, for BGP, peers"
+
 // document returns the map that a document consists of.
 func (r *reader) document(text []byte) (value, bool) {
-	const remedy = "write address_pools and, for BGP, peers"
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var root, second yaml.Node
 	if err := decoder.Decode(&root); errors.Is(err, io.EOF) {
-		r.mistakes = append(r.mistakes, &Error{Line: 1, Column: 1, Problem: "is empty", Remedy: remedy + ", or enabled: false"})
+		r.mistakes = append(r.mistakes, &Error{Line: 1, Column: 1, Problem: "is empty", Remedy: startRemedy + ", or enabled: false"})
 		return value{}, false
 	} else if err != nil {
 		r.mistakes = append(r.mistakes, syntaxError(err, text))
@@ -74,13 +77,17 @@ func (r *reader) document(text []byte) (value, bool) {
 		r.reject(value{Node: &second}, "is followed by another one", "put everything into one document, without ---")
 		return value{}, false
 	}
-	v := r.value(root.Content[0], "")
+	return r.root(r.value(root.Content[0], ""))
+}
+
+// root checks that a value is a map with something in it.
+func (r *reader) root(v value) (value, bool) {
 	if isNull(v) {
-		r.rejectText(v, "", "is empty", remedy+", or enabled: false")
+		r.rejectText(v, "", "is empty", startRemedy+", or enabled: false")
 		return value{}, false
 	}
 	if v.Kind != yaml.MappingNode {
-		r.rejectText(v, "", "is "+v.kind()+", not a map", remedy)
+		r.rejectText(v, "", "is "+v.kind()+", not a map", startRemedy)
 		return value{}, false
 	}
 	return v, true
@@ -141,11 +148,13 @@ func (r *reader) fields(v value, of object) fields {
 		case text == "<<":
 			r.rejectText(at, "", "is a merge, which is not supported", "write the keys out")
 			continue
+		case !ok && of == theDocument && slices.Contains(r.beside, text):
+			continue
 		case !ok && r.newer > 0:
 			r.warnUnknown(at, of, text)
 			continue
 		case !ok:
-			meant, remedy := suggest(of, text, keys[of])
+			meant, remedy := r.suggest(of, text)
 			f.meant[meant] = true
 			r.rejectText(at, "", "is not a key of "+string(of), remedy)
 			continue

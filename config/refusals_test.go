@@ -76,7 +76,7 @@ var refusals = []struct{ name, document, want string }{
 	{"misspelt key of a toleration", onePool + "tolerations: [{operator: Exists, effects: NoSchedule}]", "tolerations[0].effects (line 2) is not a key of a toleration; did you mean effect?"},
 	{"a mixed spelling", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1], auto_Assign: true}"), "address_pools[0].auto_Assign (line 2) is not a key of an address pool; did you mean auto_assign?"},
 	{"a key that belongs elsewhere", onePool + "peer_asn: 1", "peer_asn (line 2) is not a key of the document; it is a key of a peer; " + topKeys},
-	{"a key of the chart", onePool + "global: {}", "global (line 2) is not a key of the document; " + topKeys},
+	{"a key of the chart", onePool + "global: {}", "global (line 2) is not a key of the document; it is a key of the chart's own, for its values alone; leave it out"},
 	{"a number as key", onePool + "1: 2", "1 (line 2) is not a key of the document; " + topKeys},
 	{"an empty key", onePool + `"": 2`, `"" (line 2) is not a key of the document; ` + topKeys},
 	{"an empty key in a pool", ruleDocument(`" ": 2`), `address_pools[0]." " (line 2) is not a key of an address pool; an address pool has ` + poolKeys},

@@ -2,9 +2,12 @@ package gobgp
 
 import (
 	"errors"
+	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,12 +119,15 @@ func TestPeerOptions(t *testing.T) {
 	if n.GracefulRestart != nil || n.Transport.LocalAddress != "" || n.Transport.RemotePort != 1 || len(n.AfiSafis) != 2 {
 		t.Errorf("%v", n)
 	}
-	p.RestartTime = 30 * time.Second
+	if n.Conf.AuthPassword != "" {
+		t.Errorf("%v", n)
+	}
+	p.RestartTime, p.Password = 30*time.Second, "s3cret"
 	n = apiPeer(p, netip.MustParseAddr("127.0.0.9"), true)
 	if g := n.GracefulRestart; !g.Enabled || g.RestartTime != 30 || g.DeferralTime != 10 || !g.LocalRestarting || g.NotificationEnabled {
 		t.Errorf("%v", g)
 	}
-	if n.Transport.LocalAddress != "127.0.0.9" || !n.AfiSafis[1].MpGracefulRestart.Config.Enabled {
+	if n.Transport.LocalAddress != "127.0.0.9" || n.Conf.AuthPassword != "s3cret" || !n.AfiSafis[1].MpGracefulRestart.Config.Enabled {
 		t.Errorf("%v", n)
 	}
 }
@@ -150,9 +156,62 @@ func TestCause(t *testing.T) {
 		if reason, cease := l.cause(); !strings.Contains(reason, c.want) || cease != c.cease {
 			t.Errorf("%s %v: got %q, %t, want %q, %t", c.msg, c.fields, reason, cease, c.want, c.cease)
 		}
-		l.reset()
+		l.reset(nil)
 		if reason, _ := l.cause(); reason != "the session ended" {
 			t.Errorf("after reset: %q", reason)
+		}
+	}
+}
+
+// TestUnconnected has a port that nobody listens on dialled, and hears why nothing comes of it.
+func TestUnconnected(t *testing.T) {
+	engine := New(Options{NodeName: "node1"})
+	p := somePeer()
+	reasons := make(chan string, 100)
+	s, err := engine.Open(p, func(e bgp.Event) {
+		if e.State != bgp.Connect {
+			t.Errorf("%+v", e)
+		}
+		reasons <- e.Reason
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(false)
+	if err := s.Dial(p); err != nil {
+		t.Fatal(err)
+	}
+	for reason := range reasons {
+		if reason == "" {
+			continue // the state alone
+		}
+		if reason != "127.0.0.1:1 refuses connections (TCP)" {
+			t.Error(reason)
+		}
+		break
+	}
+}
+
+func TestWhyUnconnected(t *testing.T) {
+	p := somePeer()
+	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
+	call := func(name string, number syscall.Errno) error { return dial(os.NewSyscallError(name, number)) }
+	const hint = "; a wrong or missing password looks like this too"
+	for want, err := range map[string]error{
+		"no answer from 127.0.0.1:1 (TCP)":            dial(os.ErrDeadlineExceeded),
+		"127.0.0.1:1 refuses connections (TCP)":       call("connect", syscall.ECONNREFUSED),
+		"connecting to 127.0.0.1:1: no route to host": call("connect", syscall.EHOSTUNREACH),
+		"connecting to 127.0.0.1:1: invalid argument": call("setsockopt", syscall.EINVAL),
+		"connecting to 127.0.0.1:1: odd":              errors.New("odd"),
+	} {
+		if got := whyUnconnected(p, err); got != want {
+			t.Errorf("%v: got %q, want %q", err, got, want)
+		}
+	}
+	p.Password = "x"
+	for _, err := range []error{dial(os.ErrDeadlineExceeded), call("connect", syscall.ETIMEDOUT)} {
+		if got := whyUnconnected(p, err); got != "no answer from 127.0.0.1:1 (TCP)"+hint {
+			t.Errorf("%v: got %q", err, got)
 		}
 	}
 }
@@ -171,6 +230,14 @@ func TestLogLevels(t *testing.T) {
 	}
 	if l.GetLevel() != gobgplog.InfoLevel {
 		t.Error("debug fields would be built for nobody")
+	}
+	for state, want := range map[gobgpbgp.FSMState]gobgplog.LogLevel{
+		gobgpbgp.BGP_FSM_ACTIVE: gobgplog.DebugLevel, gobgpbgp.BGP_FSM_OPENSENT: gobgplog.InfoLevel,
+	} {
+		l.Debug("state changed", gobgplog.Fields{"new": state.String()})
+		if got := l.GetLevel(); got != want {
+			t.Errorf("level %v while %s, want %v", got, state, want)
+		}
 	}
 	core, _ = observer.New(zapcore.DebugLevel)
 	if (&logger{log: zap.New(core)}).GetLevel() != gobgplog.DebugLevel {

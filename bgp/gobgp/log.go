@@ -23,15 +23,18 @@ type logger struct {
 	cease        bool   // it was a received Cease
 	change       string // GoBGP's reason for the last change to Idle
 	was          string // the state before that change
+	dials        bool   // GoBGP is connecting
+	dialFailed   func(error)
 }
 
 var _ gobgplog.Logger = (*logger)(nil)
 
-// reset forgets the last connection.
-func (l *logger) reset() {
+// reset forgets the last connection. dialFailed is told of each time that the next does not come about.
+func (l *logger) reset(dialFailed func(error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.notification, l.cease, l.change, l.was = "", false, "", ""
+	l.dials, l.dialFailed = false, dialFailed
 }
 
 // cause says why the session went to Idle, and whether the peer said Cease.
@@ -71,9 +74,24 @@ func (l *logger) observe(msg string, f gobgplog.Fields) {
 		l.notification = "the peer sent a NOTIFICATION: " + notification(f)
 		l.cease = code == bgp.BGP_ERROR_CEASE
 	case "state changed":
+		l.dials = f["new"] == bgp.BGP_FSM_ACTIVE.String()
 		if f["new"] == bgp.BGP_FSM_IDLE.String() {
 			l.was, l.change = fmt.Sprint(f["old"]), fmt.Sprint(f["reason"])
 		}
+	}
+}
+
+// missed passes on why a connection did not come about.
+func (l *logger) missed(msg string, f gobgplog.Fields) {
+	err, ok := f["Error"].(error)
+	if msg != "failed to connect" || !ok {
+		return
+	}
+	l.mu.Lock()
+	tell := l.dialFailed
+	l.mu.Unlock()
+	if tell != nil {
+		tell(err)
 	}
 }
 
@@ -128,7 +146,11 @@ func (l *logger) Fatal(msg string, f gobgplog.Fields) {
 }
 func (l *logger) Error(msg string, f gobgplog.Fields) { l.write(zapcore.ErrorLevel, msg, f) }
 func (l *logger) Info(msg string, f gobgplog.Fields)  { l.write(zapcore.DebugLevel, msg, f) }
-func (l *logger) Debug(msg string, f gobgplog.Fields) { l.write(zapcore.DebugLevel, msg, f) }
+
+func (l *logger) Debug(msg string, f gobgplog.Fields) {
+	l.missed(msg, f)
+	l.write(zapcore.DebugLevel, msg, f)
+}
 
 func (l *logger) Warn(msg string, f gobgplog.Fields) {
 	if ordinary(msg) {
@@ -141,9 +163,13 @@ func (l *logger) Warn(msg string, f gobgplog.Fields) {
 // SetLevel does nothing: the level is the zap logger's.
 func (l *logger) SetLevel(gobgplog.LogLevel) {}
 
-// GetLevel is asked before GoBGP builds costly debug fields.
+// GetLevel is asked before GoBGP builds costly debug fields. They are wanted while it is connecting: it tells
+// why that fails nowhere else.
 func (l *logger) GetLevel() gobgplog.LogLevel {
-	if l.log.Core().Enabled(zapcore.DebugLevel) {
+	l.mu.Lock()
+	dials := l.dials
+	l.mu.Unlock()
+	if dials || l.log.Core().Enabled(zapcore.DebugLevel) {
 		return gobgplog.DebugLevel
 	}
 	return gobgplog.InfoLevel

@@ -1,7 +1,11 @@
 package gobgp
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
@@ -16,7 +20,8 @@ const deferral = 10 * time.Second
 // apiPeer is a peer as GoBGP takes it. An invalid source leaves the choice to the kernel.
 func apiPeer(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
 	n := &api.Peer{
-		Conf: &api.PeerConf{NeighborAddress: p.Address.String(), PeerAsn: p.PeerASN, LocalAsn: p.MyASN},
+		Conf: &api.PeerConf{NeighborAddress: p.Address.String(), PeerAsn: p.PeerASN, LocalAsn: p.MyASN,
+			AuthPassword: string(p.Password)},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:               seconds(p.HoldTime),
 			KeepaliveInterval:      seconds(p.KeepaliveTime),
@@ -46,3 +51,19 @@ func apiPeer(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
 }
 
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }
+
+// whyUnconnected says, in words for a person, why a peer could not be connected to.
+func whyUnconnected(p bgp.Peer, err error) string {
+	at := netip.AddrPortFrom(p.Address, p.Port)
+	var timeout net.Error
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return p.NoAnswer()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("%s refuses connections (TCP)", at)
+	case errors.As(err, &number):
+		return fmt.Sprintf("connecting to %s: %s", at, number)
+	}
+	return fmt.Sprintf("connecting to %s: %s", at, err)
+}

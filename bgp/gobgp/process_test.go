@@ -35,6 +35,8 @@ type command struct {
 	Peers  []bgp.Peer
 	Routes []bgp.Route
 	Keep   bool
+	// Passwords of the peers, in their order: a bgp.Peer's hides itself in JSON.
+	Passwords []string
 }
 
 type answer struct {
@@ -76,6 +78,9 @@ func speak(restarting bool, in io.Reader, out io.Writer) error {
 		var a answer
 		switch c.Do {
 		case "set":
+			for i, p := range c.Passwords {
+				c.Peers[i].Password = bgp.Password(p)
+			}
 			if err := speaker.Set(c.Peers, c.Routes); err != nil {
 				a.Error = err.Error()
 			}
@@ -154,7 +159,11 @@ func (p *process) tell(c command) answer {
 
 func (p *process) set(peers []bgp.Peer, routes ...bgp.Route) {
 	p.t.Helper()
-	if a := p.tell(command{Do: "set", Peers: peers, Routes: routes}); a.Error != "" {
+	passwords := make([]string, len(peers))
+	for i := range peers {
+		passwords[i] = string(peers[i].Password)
+	}
+	if a := p.tell(command{Do: "set", Peers: peers, Routes: routes, Passwords: passwords}); a.Error != "" {
 		p.t.Fatal(a.Error)
 	}
 }

@@ -112,7 +112,7 @@ func (s *session) Dial(peer bgp.Peer) error {
 	restarting := s.restarting
 	s.mu.Unlock()
 
-	s.speaker.log.reset()
+	s.speaker.log.reset(func(err error) { s.unconnected(l, peer, err) })
 	err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: apiPeer(peer, s.local.Source, restarting)})
 	if err == nil {
 		err = s.speaker.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}},
@@ -190,6 +190,15 @@ func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
 		s.restarting = false
 	}
 	s.notify(event)
+}
+
+// unconnected reports a connection that did not come about. GoBGP goes on by itself.
+func (s *session) unconnected(l *line, peer bgp.Peer, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.line == l {
+		s.notify(bgp.Event{State: bgp.Connect, Reason: whyUnconnected(peer, err)})
+	}
 }
 
 // capabilities says which families the peer takes. One that names none takes IPv4 (RFC 4760 section 8).

@@ -18,6 +18,7 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -53,16 +54,21 @@ func readValues(t *testing.T, file string) map[string]any {
 // render gives the templates' output by file name, as `helm install` would send it.
 func render(t *testing.T, values map[string]any) (map[string]string, error) {
 	t.Helper()
-	return renderAs(t, loadChart(t), release, namespace, values)
+	return renderAs(loadChart(t), release, namespace, "1.36.3", values)
 }
 
-func renderAs(t *testing.T, chrt *chart.Chart, name, ns string, values map[string]any) (map[string]string, error) {
-	t.Helper()
+func renderAs(chrt *chart.Chart, name, ns, kubernetes string, values map[string]any) (map[string]string, error) {
 	if err := chartutil.ProcessDependencies(chrt, values); err != nil {
 		return nil, err
 	}
 	options := chartutil.ReleaseOptions{Name: name, Namespace: ns, Revision: 1, IsInstall: true}
-	top, err := chartutil.ToRenderValues(chrt, values, options, nil)
+	capabilities := chartutil.DefaultCapabilities.Copy()
+	version, err := chartutil.ParseKubeVersion(kubernetes)
+	if err != nil {
+		return nil, err
+	}
+	capabilities.KubeVersion = *version
+	top, err := chartutil.ToRenderValues(chrt, values, options, capabilities)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +104,10 @@ func objects(t *testing.T, files map[string]string) []object {
 				continue
 			}
 			got, _, err := decoder.Decode([]byte(document), nil, nil)
+			if runtime.IsNotRegisteredError(err) && strings.Contains(document, "apiVersion: monitoring.coreos.com/v1\n") {
+				monitor := &unstructured.Unstructured{}
+				got, err = monitor, yaml.UnmarshalStrict([]byte(document), &monitor.Object)
+			}
 			if err != nil {
 				t.Fatalf("%s: %v\n%s", file, err, document)
 			}

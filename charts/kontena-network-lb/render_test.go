@@ -14,6 +14,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
+
+	"github.com/kontena/network-lb/config"
 )
 
 // TestGolden shows everything that three sets of values render, the examples among them.
@@ -50,7 +52,7 @@ func TestExampleService(t *testing.T) {
 func TestDisabledRendersNothing(t *testing.T) {
 	for _, values := range []map[string]any{
 		{"enabled": false},
-		{"enabled": false, "address_pools": nil, "peers": nil, "node_selector": nil, "tolerations": nil, "global": map[string]any{}},
+		{"enabled": false, "address_pools": nil, "peers": nil, "node_selector": nil, "tolerations": nil, "release": nil, "schema_version": nil, "global": map[string]any{}},
 	} {
 		files := mustRender(t, values)
 		if got := objects(t, files); len(got) > 0 {
@@ -65,7 +67,9 @@ func TestDisabledRendersNothing(t *testing.T) {
 // TestConfigMapHoldsTheDocument compares what the programs read with what the user wrote, with the types that
 // the user wrote, and with nothing else.
 func TestConfigMapHoldsTheDocument(t *testing.T) {
-	defaults := map[string]any{"enabled": true, "node_selector": map[string]any{}, "tolerations": []any{}, "peers": []any{}}
+	defaults := map[string]any{
+		"schema_version": 1.0, "enabled": true, "node_selector": map[string]any{}, "tolerations": []any{}, "peers": []any{}, "release": []any{},
+	}
 	for _, file := range append(documents(t, "good"), "testdata/everything.yaml", "../../examples/bgp.yaml", "../../examples/layer2.yaml") {
 		t.Run(path.Base(file), func(t *testing.T) {
 			values := readValues(t, file)
@@ -74,15 +78,16 @@ func TestConfigMapHoldsTheDocument(t *testing.T) {
 			}
 			want := maps.Clone(defaults)
 			maps.Copy(want, values)
-			for _, own := range []string{"image", "controller", "speaker", "log_level", "global"} {
+			for _, own := range config.ChartKeys {
 				delete(want, own)
 			}
-			config := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")
-			if keys := slices.Collect(maps.Keys(config.Data)); len(keys) != 1 || len(config.BinaryData) > 0 {
+			movePasswords(want["peers"].([]any))
+			rendered := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")
+			if keys := slices.Collect(maps.Keys(rendered.Data)); len(keys) != 1 || len(rendered.BinaryData) > 0 {
 				t.Errorf("the ConfigMap has %v", keys)
 			}
 			got := map[string]any{}
-			if err := yaml.UnmarshalStrict([]byte(config.Data["config.yaml"]), &got); err != nil {
+			if err := yaml.UnmarshalStrict([]byte(rendered.Data["config.yaml"]), &got); err != nil {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(got, want) {
@@ -95,10 +100,16 @@ func TestConfigMapHoldsTheDocument(t *testing.T) {
 // TestNullsLeaveDefaultsOut is Helm's own way to take a default away.
 func TestNullsLeaveDefaultsOut(t *testing.T) {
 	values := readValues(t, "testdata/good/minimal.yaml")
-	values["node_selector"], values["tolerations"], values["peers"] = nil, nil, nil
+	for _, key := range []string{"schema_version", "node_selector", "tolerations", "peers", "release"} {
+		values[key] = nil
+	}
 	config := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")
-	if got := config.Data["config.yaml"]; strings.Contains(got, "null") || strings.Contains(got, "peers") {
-		t.Errorf("the document is\n%s", got)
+	got := map[string]any{}
+	if err := yaml.UnmarshalStrict([]byte(config.Data["config.yaml"]), &got); err != nil {
+		t.Fatal(err)
+	}
+	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, []string{"address_pools", "enabled"}) {
+		t.Errorf("the document has %v", keys)
 	}
 }
 
@@ -132,17 +143,19 @@ func TestTolerations(t *testing.T) {
 
 func TestNamesAndNamespaces(t *testing.T) {
 	want := []string{
-		"ClusterRole NAME-controller", "ClusterRole NAME-speaker",
-		"ClusterRoleBinding NAME-controller", "ClusterRoleBinding NAME-speaker",
-		"ConfigMap NAME-config",
+		"ClusterRole NAME-controller", "ClusterRole NAME-guard", "ClusterRole NAME-speaker",
+		"ClusterRoleBinding NAME-controller", "ClusterRoleBinding NAME-guard", "ClusterRoleBinding NAME-speaker",
+		"ConfigMap NAME-config", "ConfigMap NAME-guard",
 		"DaemonSet NAME-speaker", "Deployment NAME-controller",
-		"Role NAME-controller", "Role NAME-speaker",
-		"RoleBinding NAME-controller", "RoleBinding NAME-speaker",
-		"ServiceAccount NAME-controller", "ServiceAccount NAME-speaker",
+		"Job NAME-guard", "PodDisruptionBudget NAME-controller",
+		"Role NAME-controller", "Role NAME-guard", "Role NAME-speaker",
+		"RoleBinding NAME-controller", "RoleBinding NAME-guard", "RoleBinding NAME-speaker",
+		"Secret NAME-last-good",
+		"ServiceAccount NAME-controller", "ServiceAccount NAME-guard", "ServiceAccount NAME-speaker",
 	}
 	for _, name := range []string{"lb", "kontena-network-lb", strings.Repeat("long-", 10) + "lb"} {
 		for _, ns := range []string{"default", "kube-system"} {
-			files, err := renderAs(t, loadChart(t), name, ns, readValues(t, "testdata/good/addon.yaml"))
+			files, err := renderAs(loadChart(t), name, ns, "1.25.0", readValues(t, "testdata/good/addon.yaml"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,61 +183,10 @@ func TestNamesAndNamespaces(t *testing.T) {
 	}
 }
 
-// TestReferences follows each name in an object to the object that it means.
-func TestReferences(t *testing.T) {
-	all := objects(t, mustRender(t, readValues(t, "testdata/good/addon.yaml")))
-	for _, one := range all {
-		switch o := one.(type) {
-		case *rbacv1.ClusterRoleBinding:
-			find[*rbacv1.ClusterRole](t, all, o.RoleRef.Name)
-			checkSubject(t, all, o.Subjects, o.Name)
-		case *rbacv1.RoleBinding:
-			find[*rbacv1.Role](t, all, o.RoleRef.Name)
-			checkSubject(t, all, o.Subjects, o.Name)
-		case *appsv1.Deployment:
-			checkPods(t, all, o.Name, o.Spec.Selector.MatchLabels, o.Spec.Template)
-		case *appsv1.DaemonSet:
-			checkPods(t, all, o.Name, o.Spec.Selector.MatchLabels, o.Spec.Template)
-		}
-	}
-}
-
-func checkSubject(t *testing.T, all []object, subjects []rbacv1.Subject, name string) {
-	t.Helper()
-	if len(subjects) != 1 || subjects[0].Name != name || subjects[0].Namespace != namespace {
-		t.Fatalf("%s binds %v", name, subjects)
-	}
-	find[*corev1.ServiceAccount](t, all, name)
-}
-
-func checkPods(t *testing.T, all []object, name string, selector map[string]string, pod corev1.PodTemplateSpec) {
-	t.Helper()
-	for key, value := range selector {
-		if pod.Labels[key] != value {
-			t.Errorf("%s selects %s=%s, its pods have %q", name, key, value, pod.Labels[key])
-		}
-	}
-	find[*corev1.ServiceAccount](t, all, pod.Spec.ServiceAccountName)
-	if pod.Spec.ServiceAccountName != name {
-		t.Errorf("%s runs as %s", name, pod.Spec.ServiceAccountName)
-	}
-	find[*corev1.ConfigMap](t, all, option(pod.Spec.Containers[0].Args, "config-map"))
-}
-
-// option is the value of a flag.
-func option(args []string, name string) string {
-	for _, arg := range args {
-		if value, ok := strings.CutPrefix(arg, "--"+name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
 // TestRBAC lists every permission, one a line, so that a new one is seen.
 func TestRBAC(t *testing.T) {
 	var lines []string
-	for _, one := range objects(t, mustRender(t, readValues(t, "testdata/good/addon.yaml"))) {
+	for _, one := range objects(t, mustRender(t, readValues(t, "testdata/good/passwords.yaml"))) {
 		switch o := one.(type) {
 		case *rbacv1.ClusterRole:
 			lines = append(lines, rules(o.Name+" in every namespace: ", o.Rules)...)
@@ -252,17 +214,4 @@ func rules(who string, rules []rbacv1.PolicyRule) []string {
 		}
 	}
 	return lines
-}
-
-// TestLeaseMatchesRBAC: the Lease that the controller is told to use is the one that it may use.
-func TestLeaseMatchesRBAC(t *testing.T) {
-	all := objects(t, mustRender(t, readValues(t, "testdata/good/addon.yaml")))
-	pod := find[*appsv1.Deployment](t, all, release+"-controller").Spec.Template.Spec
-	lease := option(pod.Containers[0].Args, "lease")
-	for _, rule := range find[*rbacv1.Role](t, all, release+"-controller").Rules {
-		if slices.Contains(rule.Resources, "leases") && slices.Contains(rule.ResourceNames, lease) {
-			return
-		}
-	}
-	t.Errorf("no rule names the Lease %q", lease)
 }

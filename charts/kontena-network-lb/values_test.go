@@ -45,7 +45,7 @@ func TestBadValues(t *testing.T) {
 // TestRefusals shows in full what a person reads after the mistakes that are made most.
 func TestRefusals(t *testing.T) {
 	var b strings.Builder
-	for _, name := range []string{"protocol-ospf", "pools-none", "peer-address-empty", "bgp-without-peers", "key-misspelt", "key-misspelt-in-pool"} {
+	for _, name := range []string{"protocol-ospf", "pools-none", "peer-address-empty", "bgp-without-peers", "key-misspelt", "key-misspelt-in-pool", "password-twice", "password-without-blank"} {
 		_, err := render(t, readValues(t, "testdata/bad/"+name+".yaml"))
 		if err == nil {
 			t.Fatalf("%s is accepted", name)
@@ -66,15 +66,21 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	}
 }
 
+// TestLint is `helm lint --strict`: no warning either.
 func TestLint(t *testing.T) {
+	newest, err := chartutil.ParseKubeVersion("1.36.3")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, values := range map[string]map[string]any{
 		"default": {},
 		"layer2":  readValues(t, "../../examples/layer2.yaml"),
 		"bgp":     readValues(t, "../../examples/bgp.yaml"),
+		"all":     readValues(t, "testdata/everything.yaml"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, message := range lint.All(".", values, namespace, true).Messages {
-				if message.Severity > support.InfoSev {
+			for _, message := range lint.AllWithKubeVersion(".", values, namespace, newest).Messages {
+				if message.Severity >= support.WarningSev {
 					t.Error(message)
 				}
 			}
@@ -89,7 +95,7 @@ func TestSubchart(t *testing.T) {
 		values  map[string]any
 		objects int
 	}{
-		{"on", readValues(t, "testdata/good/minimal.yaml"), 13},
+		{"on", readValues(t, "testdata/good/minimal.yaml"), 22},
 		{"off", map[string]any{"enabled": false}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -102,7 +108,7 @@ func TestSubchart(t *testing.T) {
 				},
 			}
 			parent.SetDependencies(loadChart(t))
-			files, err := renderAs(t, parent, release, namespace, map[string]any{
+			files, err := renderAs(parent, release, namespace, "1.36.3", map[string]any{
 				"global": map[string]any{"registry": "x"}, "kontena-network-lb": test.values,
 			})
 			if err != nil {

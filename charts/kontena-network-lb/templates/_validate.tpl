@@ -33,7 +33,8 @@ path, value and what would be right.
 {{- end -}}
 {{- range $i, $peer := .Values.peers -}}
   {{- $path := printf "peers[%d]" $i -}}
-  {{- include "network-lb.spellings" (list $found $path $peer (list "peer_address" "peer_asn" "my_asn" "node_selectors")) -}}
+  {{- include "network-lb.spellings" (list $found $path $peer (list "peer_address" "peer_asn" "my_asn" "node_selectors" "password_secret")) -}}
+  {{- include "network-lb.password" (list $found $path $peer) -}}
   {{- range $key := list "peer_address" "peer-address" "peerAddress" -}}
     {{- if and (hasKey $peer $key) (not (index $peer $key)) -}}
       {{- include "network-lb.mistake" (list $found (printf "%s.%s" $path $key) `"" is not an IP address: write the router's, such as 10.0.0.1`) -}}
@@ -43,6 +44,7 @@ path, value and what would be right.
     {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $peer $key)) -}}
   {{- end -}}
 {{- end -}}
+{{- include "network-lb.validateChart" (list $found .) -}}
 {{- if $found.mistakes -}}
   {{- fail (printf "\n\nThe values of %s do not make a configuration:\n  %s\n" .Chart.Name (join "\n  " $found.mistakes)) -}}
 {{- end -}}
@@ -52,6 +54,31 @@ path, value and what would be right.
 {{- define "network-lb.mistake" -}}
 {{- $found := index . 0 -}}
 {{- $_ := set $found "mistakes" (append $found.mistakes (printf "%s: %s" (index . 1) (index . 2))) -}}
+{{- end }}
+
+{{/*
+Refuses what is wrong with a peer's password: (list found path peer). No message shows a part of it, so what looks
+like a key with its value is refused here too, which the schema would quote: password:secret, without the blank.
+*/}}
+{{- define "network-lb.password" -}}
+{{- $found := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- $peer := index . 2 -}}
+{{- with get $peer "password" -}}
+  {{- if gt (len .) 80 -}}
+    {{- include "network-lb.mistake" (list $found (printf "%s.password" $path) (printf "has %d bytes, and TCP MD5 takes 80: write a shorter one" (len .))) -}}
+  {{- end -}}
+  {{- range $spelling := list "password_secret" "password-secret" "passwordSecret" -}}
+    {{- if get $peer $spelling -}}
+      {{- include "network-lb.mistake" (list $found (printf "%s.%s" $path $spelling) "cannot be given together with password: keep one of them") -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- range $key := keys $peer | sortAlpha -}}
+  {{- with regexFind "^[^:=\\s]*[:=\\s]" $key -}}
+    {{- include "network-lb.mistake" (list $found (printf "%s.%s..." $path .) "is not a key of a peer: write a colon and a blank after the key") -}}
+  {{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* Refuses two spellings of one key in the selectors of a list: (list found path selectors). */}}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -24,6 +25,10 @@ type Option struct {
 	Name, Default string
 	// Usage is a line for --help.
 	Usage string
+	// Short is one letter for the flag, or "" for none.
+	Short string
+	// Bool makes it a flag that is given without a value; its value is "true" or "false".
+	Bool bool
 	// Required refuses an empty value.
 	Required bool
 }
@@ -47,7 +52,12 @@ func Parse(name, summary string, options []Option, args []string, out io.Writer)
 	flags.SortFlags = true
 	v := viper.New()
 	for _, o := range options {
-		flags.String(o.Name, o.Default, fmt.Sprintf("%s [$%s]", o.Usage, o.Env()))
+		usage := fmt.Sprintf("%s [$%s]", o.Usage, o.Env())
+		if o.Bool {
+			flags.BoolP(o.Name, o.Short, o.Default == "true", usage)
+		} else {
+			flags.StringP(o.Name, o.Short, o.Default, usage)
+		}
 		if err := v.BindEnv(o.Name, o.Env()); err != nil {
 			return nil, fmt.Errorf("binding %s: %w", o.Env(), err)
 		}
@@ -88,6 +98,13 @@ func collect(v *viper.Viper, options []Option) (Values, error) {
 		values[o.Name] = v.GetString(o.Name)
 		if o.Required && values[o.Name] == "" {
 			errs = append(errs, fmt.Errorf("--%s is needed (or $%s): %s", o.Name, o.Env(), o.Usage))
+		}
+		if o.Bool {
+			b, err := strconv.ParseBool(values[o.Name])
+			if err != nil {
+				errs = append(errs, fmt.Errorf("--%s (or $%s): %q is not true or false", o.Name, o.Env(), values[o.Name]))
+			}
+			values[o.Name] = strconv.FormatBool(b)
 		}
 	}
 	for _, key := range v.AllKeys() {

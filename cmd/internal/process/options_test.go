@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,31 @@ func TestParseRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("Parse(%q) = %v, want an error with %q", tt.args, err, tt.want)
 		}
+	}
+}
+
+func TestShortAndBool(t *testing.T) {
+	options := []Option{
+		{Name: "file", Short: "f", Default: "-", Usage: "what to read"},
+		{Name: "warn-only", Bool: true, Usage: "never fail"},
+	}
+	for args, want := range map[string]Values{
+		"":                       {"file": "-", "warn-only": "false"},
+		"-f a --warn-only":       {"file": "a", "warn-only": "true"},
+		"--file=b --warn-only=0": {"file": "b", "warn-only": "false"},
+		"-fc":                    {"file": "c", "warn-only": "false"},
+	} {
+		if got, err := Parse("p", "does things.", options, strings.Fields(args), &bytes.Buffer{}); err != nil || !maps.Equal(got, want) {
+			t.Errorf("%q: %v %v", args, got, err)
+		}
+	}
+	t.Setenv("NETWORK_LB_WARN_ONLY", "1")
+	if v, err := Parse("p", "does things.", options, nil, &bytes.Buffer{}); err != nil || v["warn-only"] != "true" {
+		t.Errorf("from the environment: %v %v", v, err)
+	}
+	t.Setenv("NETWORK_LB_WARN_ONLY", "often")
+	if _, err := Parse("p", "does things.", options, nil, &bytes.Buffer{}); err == nil || err.Error() != `--warn-only (or $NETWORK_LB_WARN_ONLY): "often" is not true or false` {
+		t.Errorf("from the environment: %v", err)
 	}
 }
 

@@ -15,15 +15,21 @@ import (
 // run in their folders.
 func FlagsPage(t *testing.T, name, summary string, options []process.Option) {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/flags.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var help bytes.Buffer
 	if _, err := process.Parse(name, summary, append(options, process.Common...), []string{"--help"}, &help); !errors.Is(err, process.ErrHelp) {
 		t.Fatalf("--help: %v", err)
 	}
-	if want := "```\n" + help.String() + "```\n"; !strings.Contains(string(page), want) {
+	HelpPage(t, name, help.String())
+}
+
+// HelpPage holds docs/flags.md to a text that a command prints as its help.
+func HelpPage(t *testing.T, name, help string) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/flags.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "```\n" + help + "```\n"; !strings.Contains(string(page), want) {
 		t.Errorf("docs/flags.md lacks the present help of %s:\n%s", name, want)
 	}
 }

@@ -1,0 +1,44 @@
+{{/* The configuration document, as the programs read it: the values' part of it without a password. */}}
+{{- define "network-lb.document" -}}
+{{- $document := pick .Values "schema_version" "enabled" "node_selector" "tolerations" "address_pools" "peers" "release" -}}
+{{- with .Values.peers -}}
+  {{- $split := dict "top" $ "peers" list "passwords" dict -}}
+  {{- include "network-lb.splitPeers" $split -}}
+  {{- $_ := set $document "peers" $split.peers -}}
+{{- end -}}
+{{- toYaml $document -}}
+{{- end }}
+
+{{/*
+Fills the peers of the document and the passwords of the Secret: (dict "top" . "peers" list "passwords" dict). A
+password's key in the Secret is the peer's address as far as the key of a Secret may have its characters; further peers
+of one address have -2, -3 and so on after it.
+*/}}
+{{- define "network-lb.splitPeers" -}}
+{{- $split := . -}}
+{{- range $peer := .top.Values.peers -}}
+  {{- if get $peer "password" -}}
+    {{- $address := coalesce (get $peer "peer_address") (get $peer "peer-address") (get $peer "peerAddress") -}}
+    {{- $base := regexReplaceAll "[^-._a-zA-Z0-9]" $address "-" -}}
+    {{- $key := $base -}}
+    {{- range $n := untilStep 2 (add 2 (len $split.passwords) | int) 1 -}}
+      {{- if hasKey $split.passwords $key -}}{{- $key = printf "%s-%d" $base $n -}}{{- end -}}
+    {{- end -}}
+    {{- $_ := set $split.passwords $key (get $peer "password") -}}
+    {{- $reference := dict "name" (include "network-lb.passwords" $split.top) "key" $key -}}
+    {{- $peer = set (omit $peer "password") "password_secret" $reference -}}
+  {{- end -}}
+  {{- $_ := set $split "peers" (append $split.peers $peer) -}}
+{{- end -}}
+{{- end }}
+
+{{/* The Secrets that a speaker reads, as a list in JSON: the accepted document and where the peers' passwords are. */}}
+{{- define "network-lb.speakerSecrets" -}}
+{{- $names := list (include "network-lb.lastGood" .) (include "network-lb.passwords" .) -}}
+{{- range $peer := .Values.peers -}}
+  {{- range $spelling := list "password_secret" "password-secret" "passwordSecret" -}}
+    {{- with get $peer $spelling -}}{{- $names = append $names .name -}}{{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- uniq $names | toJson -}}
+{{- end }}
