@@ -93,15 +93,15 @@ func newest(ctx context.Context, list lister) (string, error) {
 }
 
 // adopt makes the allocator from a document and from what the Services' statuses say.
-func (c *Controller) adopt(base document.Version) error {
+func (c *Controller) adopt(base document.Version, reporter *reporter, remembered []ipam.Remembered) error {
 	services := c.all()
-	allocator, err := adopted(base.Config, services, c.space)
+	allocator, err := adopted(base.Config, services, remembered, c.space)
 	if err != nil {
 		return err
 	}
-	c.log.Info("adopted", zap.Int("services", len(services)), zap.Int64("generation", base.Generation))
+	c.log.Info("adopted", zap.Int("services", len(services)), zap.Int("remembered", len(remembered)), zap.Int64("generation", base.Generation))
 	c.mu.Lock()
-	c.allocator, c.documents.force = allocator, &base
+	c.allocator, c.reporter, c.documents.force = allocator, reporter, &base
 	c.mu.Unlock()
 	c.enqueueAll()
 	return nil
@@ -109,7 +109,9 @@ func (c *Controller) adopt(base document.Version) error {
 
 // adopted returns an allocator in which the Services have what their statuses say, taken in all at once; those without
 // an address get one in the same call. space tells the labels of a namespace, if it is known.
-func adopted(cfg config.Config, services []objects.Service, space func(string) (map[string]string, bool)) (*ipam.Allocator, error) {
+func adopted(cfg config.Config, services []objects.Service, remembered []ipam.Remembered,
+	space func(string) (map[string]string, bool),
+) (*ipam.Allocator, error) {
 	allocator, err := ipam.New(cfg.AllocatorPools())
 	if err != nil {
 		return nil, fmt.Errorf("applying the address pools: %w", err)
@@ -121,6 +123,7 @@ func adopted(cfg config.Config, services []objects.Service, space func(string) (
 			holdings = append(holdings, holding(s, labels, allocator))
 		}
 	}
+	allocator.Remember(remembered)
 	allocator.Adopt(holdings)
 	return allocator, nil
 }
