@@ -46,6 +46,7 @@ func (r *reader) passwords(f fields, p *Peer) {
 func (r *reader) password(v value) bgp.Password {
 	v.secret = true
 	text, ok := r.text(v, "a password")
+	text = strings.TrimRight(text, "\r\n") // which a block scalar ends with, and no router's configuration can hold
 	switch {
 	case !ok:
 	case text == "":

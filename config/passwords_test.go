@@ -15,6 +15,7 @@ func TestPassword(t *testing.T) {
 		longest:                             longest,
 		`"*&#!% :"`:                         "*&#!% :",
 		`"12345"`:                           "12345",
+		`"x\r\n"`:                           "x",
 		`"a\tb"`:                            "a\tb",
 		"&secret hunter2, node_selectors: ": "hunter2",
 		"~":                                 "",
@@ -23,6 +24,10 @@ func TestPassword(t *testing.T) {
 		if got := string(c.Peers[0].Password); got != want {
 			t.Errorf("password: %s is %q", text, got)
 		}
+	}
+	block, _ := parse(t, peersDocument("peer_address: 10.0.0.1\n  peer_asn: 1\n  my_asn: 1\n  password: |\n    a b"))
+	if got := string(block.Peers[0].Password); got != "a b" {
+		t.Errorf("a block scalar is %q", got)
 	}
 	c, warnings := parse(t, peerWith("password: hunter2"))
 	data, err := json.Marshal(c)

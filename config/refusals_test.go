@@ -216,6 +216,7 @@ var refusals = []struct{ name, document, want string }{
 
 	// Passwords, which no text shows.
 	{"an empty password", peerWith(`password: ""`), "peers[0].password (line 3) is empty; write 1 to 80 bytes, or leave it out"},
+	{"a password of a line break", peerWith(`password: "\n"`), "peers[0].password (line 3) is empty; write 1 to 80 bytes, or leave it out"},
 	{"a long password", peerWith("password: " + strings.Repeat("é", 41)), "peers[0].password (line 3) has 82 bytes, and TCP MD5 takes 80; write 1 to 80 bytes, or leave it out"},
 	{"a number as password", peerWith("password: 12345"), "peers[0].password (line 3) is not text; write a password, in quotes"},
 	{"a bool as password", peerWith("password: true"), "peers[0].password (line 3) is not text; write a password, in quotes"},

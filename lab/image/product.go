@@ -19,7 +19,7 @@ const user = "65532:65532"
 const versionVariable = "github.com/kontena/network-lb/cmd/internal/process.Version"
 
 // programs of the product; each is the package ./cmd/NAME and the file /NAME in the image.
-var programs = []string{"controller", "speaker"}
+var programs = []string{"controller", "netlb", "speaker"}
 
 // chartFile tells the product's module from others, and its version.
 const chartFile = "charts/kontena-network-lb/Chart.yaml"

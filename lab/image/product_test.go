@@ -16,7 +16,7 @@ func TestProduct(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, "go.mod", "module example.test/product\n\ngo 1.26\n")
 	write(t, root, "charts/kontena-network-lb/Chart.yaml", "apiVersion: v2\nname: x\nversion: 1.0.0\nappVersion: 1.2.3\n")
-	for _, program := range []string{"controller", "speaker"} {
+	for _, program := range []string{"controller", "netlb", "speaker"} {
 		write(t, root, "cmd/"+program+"/main.go", "package main\n\nfunc main() {}\n")
 	}
 	out := filepath.Join(root, "image.tar")
@@ -41,7 +41,7 @@ func TestProduct(t *testing.T) {
 			files = append(files, fields[3])
 		}
 	}
-	if got := strings.Join(files, " "); got != "controller speaker" {
+	if got := strings.Join(files, " "); got != "controller netlb speaker" {
 		t.Errorf("the image holds %q", got)
 	}
 }

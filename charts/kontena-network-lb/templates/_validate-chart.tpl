@@ -15,6 +15,9 @@
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- range $i, $toleration := .Values.controller.tolerations -}}
+  {{- include "network-lb.spellings" (list $found (printf "controller.tolerations[%d]" $i) $toleration (list "toleration_seconds")) -}}
+{{- end -}}
 {{- $created := dict (printf "%s-guard" (include "network-lb.fullname" .)) "the guard" -}}
 {{- range $component := list "controller" "speaker" -}}
   {{- $path := printf "%s.service_account.name" $component -}}
