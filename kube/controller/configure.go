@@ -119,6 +119,8 @@ func refusal(err error) error {
 	return err
 }
 
+func (e *refusedError) Unwrap() error { return e.LossError }
+
 func (e *refusedError) Error() string {
 	var b strings.Builder
 	what := "1 address"
