@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/ipam"
@@ -45,6 +46,8 @@ type Pool struct {
 	AvoidBuggyIPs bool         // IPv4 addresses that end in .0 and .255 are never assigned
 	Priority      int          // the pool with the higher one is tried first
 	Assignment    ipam.Strategy
+	StickyTTL     time.Duration // how long a released address is kept in mind for the Service that had it; 0: not at all
+	Cooldown      time.Duration // how long a released address goes to other Services last
 	Sharing       ipam.Reach    // how far an equal sharing key reaches
 	Requests      ipam.Requests // whose requests for a specific address are granted
 	Reservations  []Reservation

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/selector"
@@ -46,6 +47,8 @@ address_pools:
     sharing: cluster
     requests: reserved
     max_per_namespace: 3
+    sticky_ttl: 1h30m
+    cooldown: 0
     namespaces: [prod, stage]
     namespace_selectors: [{match_labels: {team: web}}]
     service_selectors: [{match_labels: {expose: "yes"}}, {match_expressions: [{key: zone, operator: DoesNotExist}]}]
@@ -84,12 +87,12 @@ func TestParse(t *testing.T) {
 			{Key: "dedicated", Operator: "Equal", Value: "lb", Effect: "NoExecute", Seconds: &minute},
 		},
 		Pools: []Pool{
-			{Name: "default", Layer2: true, AutoAssign: true,
+			{Name: "default", Layer2: true, AutoAssign: true, StickyTTL: 24 * time.Hour, Cooldown: time.Minute,
 				Ranges: ranges(t, "10.20.0.0/24", "10.20.1.10-10.20.1.20", "fd00:20::/64", "10.20.2.7")},
 			{Name: "reserve", Layer2: true, BGP: true, Ranges: ranges(t, "10.30.0.0/24"),
 				Exclude: ranges(t, "10.30.0.1", "10.30.0.128/25"), Disabled: true, AvoidBuggyIPs: true, Priority: -1,
 				Assignment: ipam.Stable, Sharing: ipam.SharedByAll, Requests: ipam.RequestsIfReserved,
-				MaxPerNamespace: 3, Namespaces: []string{"prod", "stage"},
+				StickyTTL: 90 * time.Minute, MaxPerNamespace: 3, Namespaces: []string{"prod", "stage"},
 				NamespaceSelectors: selector.Any{team}, ServiceSelectors: selector.Any{expose, zone},
 				Reservations: []Reservation{{netip.MustParseAddr("10.30.0.5"), "prod", "web"}}},
 		},
@@ -107,7 +110,7 @@ func TestParse(t *testing.T) {
 	pools := got.AllocatorPools()
 	reserve := ipam.Pool{Name: "reserve", Ranges: ranges(t, "10.30.0.0/24"), Exclude: ranges(t, "10.30.0.1", "10.30.0.128/25"),
 		AvoidBuggyIPs: true, Disabled: true, Manual: true, Priority: -1, Assignment: ipam.Stable, Requests: ipam.RequestsIfReserved,
-		Sharing: ipam.SharedByAll, MaxPerNamespace: 3,
+		Sharing: ipam.SharedByAll, MaxPerNamespace: 3, StickyTTL: 90 * time.Minute,
 		Selector:     audience{[]string{"prod", "stage"}, selector.Any{team}, selector.Any{expose, zone}},
 		Reservations: []ipam.Reservation{{Address: netip.MustParseAddr("10.30.0.5"), Owner: "prod/web"}}}
 	if len(pools) != 2 || pools[0].Name != "default" || pools[0].Manual || pools[0].Selector != nil || !reflect.DeepEqual(pools[1], reserve) {
@@ -142,13 +145,13 @@ func TestSpellings(t *testing.T) {
 	for name, spell := range map[string]*strings.Replacer{
 		"kebab-case": strings.NewReplacer("toleration_seconds", "toleration-seconds", "auto_assign", "auto-assign", "avoid_buggy_ips", "avoid-buggy-ips",
 			"peer_address", "peer-address", "peer_asn", "peer-asn", "my_asn", "my-asn", "node_selectors", "node-selectors",
-			"password_secret", "password-secret", "match_labels", "match-labels", "match_expressions", "match-expressions", "max_per_namespace", "max-per-namespace",
+			"password_secret", "password-secret", "match_labels", "match-labels", "match_expressions", "match-expressions", "max_per_namespace", "max-per-namespace", "sticky_ttl", "sticky-ttl",
 			"namespace_selectors", "namespace-selectors", "service_selectors", "service-selectors"),
 		"camelCase": strings.NewReplacer("toleration_seconds", "tolerationSeconds", "auto_assign", "autoAssign", "avoid_buggy_ips", "avoidBuggyIps",
 			"peer_address", "peerAddress", "peer_asn", "peerAsn", "my_asn", "myAsn", "node_selectors", "nodeSelectors",
-			"password_secret", "passwordSecret", "match_labels", "matchLabels", "match_expressions", "matchExpressions", "max_per_namespace", "maxPerNamespace",
+			"password_secret", "passwordSecret", "match_labels", "matchLabels", "match_expressions", "matchExpressions", "max_per_namespace", "maxPerNamespace", "sticky_ttl", "stickyTtl",
 			"namespace_selectors", "namespaceSelectors", "service_selectors", "serviceSelectors"),
-		"MetalLB's": strings.NewReplacer("avoid_buggy_ips", "avoidBuggyIPs", "peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN"),
+		"MetalLB's": strings.NewReplacer("avoid_buggy_ips", "avoidBuggyIPs", "sticky_ttl", "stickyTTL", "peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN"),
 	} {
 		document := spell.Replace(everything)
 		if theirs, _ := parse(t, document); !theirs.Equal(ours) {

@@ -26,6 +26,7 @@ var keys = map[object][]string{
 	theDocument: {"schema_version", "enabled", "node_selector", "tolerations", "address_pools", "peers", "release"},
 	aToleration: {"key", "operator", "value", "effect", "toleration_seconds"},
 	aPool: {"name", "protocol", "addresses", "exclude", "disabled", "auto_assign", "avoid_buggy_ips", "priority", "assignment",
+		"sticky_ttl", "cooldown",
 		"sharing", "requests", "max_per_namespace", "reservations", "namespaces", "namespace_selectors", "service_selectors"},
 	aReservation: {"address", "namespace", "service"},
 	aPeer:        {"peer_address", "peer_asn", "my_asn", "node_selectors", "password", "password_secret"},
@@ -47,7 +48,7 @@ func spellings(of object, key string) []string {
 		camel.WriteString(word)
 	}
 	all := []string{key, strings.ReplaceAll(key, "_", "-"), camel.String()}
-	for word, theirs := range map[string]string{"Asn": "ASN", "Ips": "IPs"} {
+	for word, theirs := range map[string]string{"Asn": "ASN", "Ips": "IPs", "Ttl": "TTL"} {
 		if stem, ok := strings.CutSuffix(camel.String(), word); ok {
 			all = append(all, stem+theirs)
 		}

@@ -44,7 +44,7 @@ func (r *reader) pools(v value) []Pool {
 
 // pool reads one pool; names are those of the pools before it.
 func (r *reader) pool(v value, names map[string]value) (Pool, []placed) {
-	p := Pool{AutoAssign: true}
+	p := Pool{AutoAssign: true, StickyTTL: defaultStickyTTL, Cooldown: defaultCooldown}
 	f := r.fields(v, aPool)
 	if name, ok := r.require(f, "name", nameRemedy); ok {
 		p.Name = r.poolName(name, names)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -357,4 +358,38 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
+}
+
+// duration reads a time span, written as a number with a unit.
+func (r *reader) duration(v value, least, most time.Duration, remedy string) (time.Duration, bool) {
+	if v.Kind == yaml.ScalarNode && v.ShortTag() == "!!int" && v.Value != "0" {
+		r.reject(v, "has no unit", remedy)
+		return 0, false
+	}
+	if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!str" && v.ShortTag() != "!!int" {
+		r.reject(v, "is not a time span", remedy)
+		return 0, false
+	}
+	d, err := time.ParseDuration(v.Value)
+	switch {
+	case err != nil:
+		r.reject(v, "is not a time span", remedy)
+	case d < least || d > most:
+		r.reject(v, fmt.Sprintf("is not between %s and %s", short(least), short(most)), remedy)
+	default:
+		return d, true
+	}
+	return 0, false
+}
+
+// short writes a time span without the units that are zero: 8760h, not 8760h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	if s, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = s + "m"
+	}
+	if s, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = s + "h"
+	}
+	return text
 }

@@ -40,11 +40,12 @@ const (
 	anAS       = "write the number of the autonomous system, such as 64500"
 	aRouter    = "write the IP address of the router, such as 10.0.0.1"
 	topKeys    = "the document has schema_version, enabled, node_selector, tolerations, address_pools, peers, release"
-	poolKeys   = "name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors"
+	poolKeys   = "name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sticky_ttl, cooldown, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors"
 	secretName = "use lower-case letters, digits, '-' and '.', 253 at most and a letter or digit at both ends of each part, as Secrets are named"
 	secretKey  = "use letters, digits, '-', '_' and '.', 253 at most, as in the Secret"
 	aSchema    = "write the version of the keys in use, 1 at least, or leave it out"
 	aRelease   = "list names of pools, addresses, ranges and CIDRs, such as [default, 10.20.0.5, 10.20.1.0/24]"
+	aSpan      = "write a number with a unit, such as 90s, 10m or 24h, or 0"
 	yamlHelp   = "check indentation, colons, brackets and quotes there and in the line before"
 )
 
@@ -176,6 +177,12 @@ var refusals = []struct{ name, document, want string }{
 	{"sharing by all", ruleDocument("sharing: all"), `address_pools[0].sharing (line 2): "all" is not known; use namespace, cluster or none`},
 	{"misspelt sharing", ruleDocument("sharing: Cluster"), `address_pools[0].sharing (line 2): "Cluster" is not known; did you mean cluster?`},
 	{"sharing as a bool", ruleDocument("sharing: false"), `address_pools[0].sharing (line 2): false is not text; write who may share an address, in quotes: "false"`},
+	{"a span without a unit", ruleDocument("sticky_ttl: 30"), "address_pools[0].sticky_ttl (line 2): 30 has no unit; " + aSpan},
+	{"a span in a unit that is none", ruleDocument("cooldown: 2d"), `address_pools[0].cooldown (line 2): "2d" is not a time span; ` + aSpan},
+	{"a negative span", ruleDocument("cooldown: -1s"), `address_pools[0].cooldown (line 2): "-1s" is not between 0s and 8760h; ` + aSpan},
+	{"a span that is too long", ruleDocument("sticky_ttl: 8761h"), `address_pools[0].sticky_ttl (line 2): "8761h" is not between 0s and 8760h; ` + aSpan},
+	{"a truth for a span", ruleDocument("sticky_ttl: true"), "address_pools[0].sticky_ttl (line 2): true is not a time span; " + aSpan},
+	{"a list for a span", ruleDocument("sticky_ttl: [1s]"), "address_pools[0].sticky_ttl (line 2) is not a time span; " + aSpan},
 	{"a negative quota", ruleDocument("max_per_namespace: -1"), "address_pools[0].max_per_namespace (line 2): -1 is not between 0 and 2147483647; write how many addresses a namespace may have, 0 for any number"},
 	{"a quota as text", ruleDocument(`maxPerNamespace: "3"`), `address_pools[0].maxPerNamespace (line 2): "3" is not a number; write it without quotes`},
 	{"one namespace as text", ruleDocument("namespaces: prod"), `address_pools[0].namespaces (line 2): "prod" is text; write a list`},

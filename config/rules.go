@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kontena/network-lb/ipam"
 )
@@ -15,6 +16,14 @@ const (
 	reservationRemedy = "write an address of this pool, such as 10.20.0.5"
 	namespaceRemedy   = "write the namespace of the Service"
 	serviceRemedy     = "write the name of the Service"
+	durationRemedy    = "write a number with a unit, such as 90s, 10m or 24h, or 0"
+)
+
+// Defaults of how long a released address is remembered, and the most that can be.
+const (
+	defaultStickyTTL = 24 * time.Hour
+	defaultCooldown  = time.Minute
+	maxMemory        = 365 * 24 * time.Hour
 )
 
 // Reservation keeps an address for one Service.
@@ -56,6 +65,11 @@ func (r *reader) rules(f fields, p *Pool, complete bool) {
 	}
 	if v, ok := f.get("requests"); ok {
 		p.Requests = oneOf(r, v, "whose requests are granted", requests)
+	}
+	for key, to := range map[string]*time.Duration{"sticky_ttl": &p.StickyTTL, "cooldown": &p.Cooldown} {
+		if v, ok := f.get(key); ok {
+			*to, _ = r.duration(v, 0, maxMemory, durationRemedy)
+		}
 	}
 	r.audience(f, p)
 	if v, ok := f.get("exclude"); ok {
@@ -169,6 +183,7 @@ func (p Pool) allocator() ipam.Pool {
 	pool := ipam.Pool{
 		Name: p.Name, Ranges: p.Ranges, Exclude: p.Exclude, Manual: !p.AutoAssign, Disabled: p.Disabled,
 		AvoidBuggyIPs: p.AvoidBuggyIPs, Priority: p.Priority, Assignment: p.Assignment, Requests: p.Requests,
+		StickyTTL: p.StickyTTL, Cooldown: p.Cooldown,
 		Sharing: p.Sharing, MaxPerNamespace: p.MaxPerNamespace, Selector: p.selector(),
 	}
 	for _, r := range p.Reservations {

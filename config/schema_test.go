@@ -17,7 +17,7 @@ peers:
   my_asn: 1
   bfd: {profile: fast}
   node_selectors: [{match_fields: {a: b}, match_labels: {rack: a}}]
-address_pools: [{name: a, protocol: [layer2, bgp], addresses: [10.0.0.1/24], sticky: 1h, sticky: 2h}]
+address_pools: [{name: a, protocol: [layer2, bgp], addresses: [10.0.0.1/24], colour: 1h, colour: 2h}]
 schema_version: 7
 `
 	const run = "run a version that knows schema_version 7"
@@ -27,8 +27,8 @@ schema_version: 7
 		"peers[0].bfd (line 8) is not a key of a peer here, and has no effect; " + run,
 		"peers[0].node_selectors[0].match_fields (line 9) is not a key of a selector here, and has no effect; " + run,
 		`address_pools[0].addresses[0] (line 10): "10.0.0.1/24" has host bits, so that 10.0.0.0/24 is meant; write 10.0.0.0/24`,
-		"address_pools[0].sticky (line 10) is not a key of an address pool here, and has no effect; " + run,
-		"address_pools[0].sticky (line 10) is not a key of an address pool here, and has no effect; " + run,
+		"address_pools[0].colour (line 10) is not a key of an address pool here, and has no effect; " + run,
+		"address_pools[0].colour (line 10) is not a key of an address pool here, and has no effect; " + run,
 	}
 	c, warnings := parse(t, document)
 	if got := sentences(warnings); !slices.Equal(got, want) {

@@ -192,6 +192,35 @@ func Reason(err error) string {
 	return ""
 }
 
+// PoolsOf returns the pools that an error of this package speaks of; nil for any other error, and where it speaks of
+// none.
+func PoolsOf(err error) []string {
+	var e interface {
+		error
+		pools() []string
+	}
+	if !errors.As(err, &e) {
+		return nil
+	}
+	return e.pools()
+}
+
+func (e *PoolExhaustedError) pools() []string     { return e.Pools }
+func (e *FamilyUnavailableError) pools() []string { return e.Pools }
+func (e *NoMatchingPoolError) pools() []string    { return onePool(e.Pool) }
+func (e *AddressInUseError) pools() []string      { return onePool(e.Pool) }
+func (e *AddressNotInPoolError) pools() []string  { return onePool(e.Pool) }
+func (e *AddressReservedError) pools() []string   { return onePool(e.Pool) }
+func (e *SharingConflictError) pools() []string   { return onePool(e.Pool) }
+func (e *QuotaExceededError) pools() []string     { return onePool(e.Pool) }
+
+func onePool(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
+}
+
 // namePools names pools in a sentence, the first ten of them.
 func namePools(names []string) string {
 	if len(names) == 1 {

@@ -18,6 +18,7 @@ const summary = "assigns addresses from the configured pools to Services of type
 var options = []process.Option{
 	{Name: "config-map", Default: "network-lb-config", Usage: "name of the ConfigMap with the configuration as it was written (key config.yaml)"},
 	{Name: "lease", Default: "network-lb-controller", Usage: "name of the Lease by which one of several replicas leads"},
+	{Name: "cluster-role", Usage: "name of the ClusterRole that the AddressPools belong to, so that they go with it; empty: they stay"},
 	{Name: "identity", Usage: "this replica's name in the Lease; empty: the host name"},
 	{Name: "listen", Default: ":17470", Usage: "address of /healthz, /readyz and /metrics; empty: none"},
 	{Name: "status-listen", Default: "127.0.0.1:17471", Usage: "address of /status; empty: none"},
@@ -30,6 +31,10 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
+	reports, err := process.Dynamic(v, "network-lb-controller")
+	if err != nil {
+		return err
+	}
 	identity := v["identity"]
 	if identity == "" {
 		if identity, err = os.Hostname(); err != nil {
@@ -39,6 +44,7 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	c := controller.New(controller.Options{
 		Client: client, Namespace: v["namespace"], ConfigMap: v["config-map"], LastGood: v["last-good"], File: v["config"],
 		Lease: v["lease"], Identity: identity, Logger: log,
+		Reports: reports, ClusterRole: v["cluster-role"],
 	})
 	return serve.Beside(ctx, serve.Options{
 		Listen: v["listen"], StatusListen: v["status-listen"],

@@ -24,6 +24,10 @@ var validateOptions = []process.Option{
 	{Name: "file", Short: "f", Default: stdin, Usage: "file to read; -: standard input"},
 	{Name: "output", Short: "o", Default: formatText, Usage: "text or json"},
 	{Name: "warn-only", Bool: true, Usage: "exit with 0 also when it is not valid"},
+	{Name: "cluster", Bool: true, Usage: "ask the cluster too which Services would lose their address"},
+	{Name: "kubeconfig", Usage: "with --cluster: kubeconfig file; empty: the Pod's own account, or kubectl's outside a cluster"},
+	{Name: "namespace", Default: "kontena-network-lb", Usage: "with --cluster: namespace of the installation"},
+	{Name: "last-good", Default: "network-lb-last-good", Usage: "with --cluster: name of the Secret with the accepted configuration"},
 }
 
 // validate reads a configuration and reports what is wrong with it.
@@ -41,6 +45,9 @@ func validate(v process.Values, s streams) int {
 	r := report{file: name}
 	r.config, r.warnings, err = config.ParseValues(data)
 	r.mistakes = config.Mistakes(err)
+	if v["cluster"] == "true" && err == nil && r.config.Enabled {
+		compare(v, &r)
+	}
 	if err := write(s.out, r); err != nil {
 		fmt.Fprintf(s.err, "netlb validate: writing the result: %v\n", err)
 		return process.ExitUsage

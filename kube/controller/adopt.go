@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/kube/objects"
@@ -91,27 +92,40 @@ func newest(ctx context.Context, list lister) (string, error) {
 	return newest, err
 }
 
-// adopt makes the allocator from a document and from what the Services' statuses say, all at once; those without an
-// address get one in the same call.
-func (c *Controller) adopt(base document.Version) error {
-	allocator, err := ipam.New(base.Config.AllocatorPools())
+// adopt makes the allocator from a document and from what the Services' statuses say.
+func (c *Controller) adopt(base document.Version, reporter *reporter, remembered []ipam.Remembered) error {
+	services := c.all()
+	allocator, err := adopted(base.Config, services, remembered, c.space)
 	if err != nil {
-		return fmt.Errorf("applying the address pools: %w", err)
+		return err
+	}
+	c.log.Info("adopted", zap.Int("services", len(services)), zap.Int("remembered", len(remembered)), zap.Int64("generation", base.Generation))
+	c.mu.Lock()
+	c.allocator, c.reporter, c.documents.force = allocator, reporter, &base
+	c.mu.Unlock()
+	c.enqueueAll()
+	return nil
+}
+
+// adopted returns an allocator in which the Services have what their statuses say, taken in all at once; those without
+// an address get one in the same call. space tells the labels of a namespace, if it is known.
+func adopted(cfg config.Config, services []objects.Service, remembered []ipam.Remembered,
+	space func(string) (map[string]string, bool),
+) (*ipam.Allocator, error) {
+	allocator, err := ipam.New(cfg.AllocatorPools())
+	if err != nil {
+		return nil, fmt.Errorf("applying the address pools: %w", err)
 	}
 	var holdings []ipam.Holding
-	for _, s := range c.all() {
-		labels, known := c.space(s.Namespace)
+	for _, s := range services {
+		labels, known := space(s.Namespace)
 		if s.Handled && (known || len(s.Status) > 0) { // another one is served as soon as its Namespace is known
 			holdings = append(holdings, holding(s, labels, allocator))
 		}
 	}
+	allocator.Remember(remembered)
 	allocator.Adopt(holdings)
-	c.log.Info("adopted", zap.Int("services", len(holdings)), zap.Int64("generation", base.Generation))
-	c.mu.Lock()
-	c.allocator, c.documents.force = allocator, &base
-	c.mu.Unlock()
-	c.enqueueAll()
-	return nil
+	return allocator, nil
 }
 
 // holding says what a Service, in a Namespace with these labels, has and asks for.

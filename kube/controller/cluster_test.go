@@ -15,11 +15,14 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -28,6 +31,7 @@ import (
 
 	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/kube/objects"
+	"github.com/kontena/network-lb/kube/reports"
 )
 
 func TestMain(m *testing.M) {
@@ -47,6 +51,7 @@ func inBubble(t *testing.T, f func(*testing.T, *cluster)) {
 type cluster struct {
 	t *testing.T
 	*fake.Clientset
+	dynamic *dynamicfake.FakeDynamicClient
 
 	mu      sync.Mutex
 	patches []string // that were tried, as "namespace/name"
@@ -58,7 +63,9 @@ var servicesResource = corev1.SchemeGroupVersion.WithResource("services")
 func newCluster(t *testing.T) *cluster {
 	prod := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "prod", ResourceVersion: "1"}}
 	empty := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "last-good"}}
-	c := &cluster{t: t, Clientset: fake.NewClientset(prod, empty)}
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "controller", UID: "role"}}
+	c := &cluster{t: t, Clientset: fake.NewClientset(prod, empty, role), dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(
+		runtime.NewScheme(), map[schema.GroupVersionResource]string{reports.AddressPools: "AddressPoolList"})}
 	number := func(a clienttesting.Action) (bool, runtime.Object, error) {
 		if create, ok := a.(clienttesting.CreateAction); ok {
 			c.number(create.GetObject().(*corev1.Service))
@@ -298,6 +305,7 @@ func (c *cluster) startWith(identity string, client kubernetes.Interface) *repli
 	ctx, stop := context.WithCancel(context.Background())
 	r := &replica{stop: stop, done: make(chan struct{}), Controller: New(Options{
 		Client: client, Namespace: "system", ConfigMap: "config", LastGood: "last-good", Lease: "lease", Identity: identity,
+		Reports: c.dynamic, ClusterRole: "controller",
 	})}
 	go func() {
 		defer close(r.done)

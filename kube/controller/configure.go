@@ -69,11 +69,13 @@ func (c *Controller) consider(ctx context.Context, d documents) time.Duration {
 	switch {
 	case refused != nil:
 		c.judge(ctx, next, refusal(refused))
+		c.reports().ask(true)
 		return recheckInterval
 	case err != nil:
 		return c.retryKeeping(err)
 	}
 	c.judge(ctx, next, nil)
+	c.reports().ask(true)
 	c.accepted(ctx, next)
 	c.enqueueAll() // also those that nothing has changed for: what a status says of its pool may be another
 	return 0
@@ -106,28 +108,33 @@ func (c *Controller) retryKeeping(err error) time.Duration {
 	return saveRetry
 }
 
+// refusedError is a document that would take addresses which it does not release.
+type refusedError struct{ *ipam.LossError }
+
 // refusal says in words for the author of a document what an error of the allocator means.
 func refusal(err error) error {
-	loss, ok := errors.AsType[*ipam.LossError](err)
-	if !ok {
-		return err
+	if loss, ok := errors.AsType[*ipam.LossError](err); ok {
+		return &refusedError{loss}
 	}
+	return err
+}
+
+func (e *refusedError) Unwrap() error { return e.LossError }
+
+func (e *refusedError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s would be taken from a Service; if that is meant, list the address or its pool under release: ", count(len(loss.Losses)))
-	for i, l := range loss.Losses {
+	what := "1 address"
+	if n := len(e.Losses); n > 1 {
+		what = fmt.Sprintf("%d addresses", n)
+	}
+	fmt.Fprintf(&b, "%s would be taken from a Service; if that is meant, list the address or its pool under release: ", what)
+	for i, l := range e.Losses {
 		if i > 0 {
 			b.WriteString(", ")
 		}
 		fmt.Fprintf(&b, "%s of %s, pool %s (%s)", l.Address, l.Owner, l.Pool, l.Err)
 	}
-	return errors.New(b.String())
-}
-
-func count(addresses int) string {
-	if addresses == 1 {
-		return "1 address"
-	}
-	return fmt.Sprintf("%d addresses", addresses)
+	return b.String()
 }
 
 // keep writes the accepted document into the Secret, as it was seen last.
@@ -165,7 +172,10 @@ func (c *Controller) accepted(ctx context.Context, v document.Version) {
 func (c *Controller) judge(ctx context.Context, v document.Version, why error) {
 	c.mu.Lock()
 	before := c.documents.refusal
-	c.documents.refusal = why
+	c.documents.refusal, c.documents.losses = why, nil
+	if refused, ok := errors.AsType[*refusedError](why); ok {
+		c.documents.losses = refused.Losses
+	}
 	c.mu.Unlock()
 	if why == nil || before != nil && before.Error() == why.Error() {
 		return

@@ -5,11 +5,13 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -17,6 +19,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/kube/events"
 	"github.com/kontena/network-lb/kube/objects"
@@ -42,7 +45,11 @@ type Options struct {
 	ConfigMap, LastGood, File string
 	// Lease names the Lease by which one of several replicas leads, and Identity this replica in it.
 	Lease, Identity string
-	Logger          *zap.Logger
+	// Reports writes the AddressPools; nil: there are none, and releases are not remembered when the leader changes.
+	// ClusterRole names what they are deleted with; empty: nothing.
+	Reports     dynamic.Interface
+	ClusterRole string
+	Logger      *zap.Logger
 }
 
 // Controller assigns addresses. Make it with New.
@@ -61,6 +68,7 @@ type Controller struct {
 	documents documents
 	leading   bool            // this replica has the Lease
 	allocator *ipam.Allocator // nil before this replica has adopted what the cluster has
+	reporter  *reporter       // like allocator
 }
 
 // New returns a controller that does nothing before Run.
@@ -105,13 +113,34 @@ func (c *Controller) current() *ipam.Allocator {
 	return c.allocator
 }
 
-// enqueue queues the owners of the changes, except one that is being looked at.
+// reports returns what writes the AddressPools, while this replica leads.
+func (c *Controller) reports() *reporter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reporter
+}
+
+// enqueue queues the owners of the changes, except one that is being looked at. A release that is remembered is
+// reported at once.
 func (c *Controller) enqueue(changes []ipam.Change, except string) {
+	if len(changes) > 0 {
+		c.reports().ask(slices.ContainsFunc(changes, c.remembers))
+	}
 	for _, ch := range changes {
 		if string(ch.Owner) != except {
 			c.queue.Add(string(ch.Owner))
 		}
 	}
+}
+
+// remembers says that a change released an address of a pool that remembers such.
+func (c *Controller) remembers(ch ipam.Change) bool {
+	if ch.Before == ch.After || ch.Before.Pool == "" {
+		return false
+	}
+	return slices.ContainsFunc(c.known().force.Config.Pools, func(p config.Pool) bool {
+		return p.Name == ch.Before.Pool && (p.StickyTTL > 0 || p.Cooldown > 0)
+	})
 }
 
 func (c *Controller) enqueueAll() {

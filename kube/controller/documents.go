@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/kube/document"
 )
 
@@ -17,6 +18,7 @@ type documents struct {
 	kept    *document.Version // the accepted copy, as the Secret shows it; nil before it was read
 	force   *document.Version // what the allocator works with; nil while this replica does not lead
 	refusal error             // why the leading replica does not accept what is written
+	losses  []ipam.Loss       // the addresses that it would take, if that is why
 }
 
 // problem says why what is written is not in force; nil: it is, or not all was read yet.

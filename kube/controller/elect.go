@@ -121,7 +121,7 @@ func (c *Controller) lead(ctx context.Context) error {
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		c.leading, c.allocator, c.documents.force, c.documents.refusal = false, nil, nil, nil
+		c.leading, c.allocator, c.reporter, c.documents.force, c.documents.refusal = false, nil, nil, nil, nil
 		c.mu.Unlock()
 	}()
 	err := c.fresh(ctx)
@@ -135,10 +135,12 @@ func (c *Controller) lead(ctx context.Context) error {
 	if base == nil {
 		return nil
 	}
-	if err := c.adopt(*base); err != nil {
+	reporter, remembered := c.beginReports(ctx)
+	if err := c.adopt(*base, reporter, remembered); err != nil {
 		return err
 	}
 	var workers sync.WaitGroup
+	workers.Go(func() { reporter.run(ctx) })
 	workers.Go(func() { c.configure(ctx) })
 	for range writers {
 		workers.Go(func() { c.work(ctx) })

@@ -171,6 +171,7 @@ func (c *Controller) write(ctx context.Context, s objects.Service, want status) 
 	if want.shownBy(s) {
 		return nil
 	}
+	c.reports().wait(ctx) // what was released before is remembered before it is given away
 	if err := c.patch(ctx, s, want); err != nil {
 		return err
 	}

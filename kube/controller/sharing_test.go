@@ -108,6 +108,6 @@ func TestQuota(t *testing.T) {
 		c.remove("first")
 		c.want("second", "- QuotaExceeded")
 		c.remove("beside")
-		c.want("second", "10.0.0.0 Allocated")
+		c.want("second", "10.0.0.1 Allocated") // the one that was released just now cools
 	})
 }

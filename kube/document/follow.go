@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/informers"
@@ -70,18 +71,14 @@ func Follow(ctx context.Context, client kubernetes.Interface, p Place, changed f
 // Read reads the accepted document in a Secret once, as the API server has it now. The error is that of the API
 // server; where the Secret is not there, or holds no valid document, the version says so.
 func Read(ctx context.Context, client kubernetes.Interface, p Place) (Version, error) {
-	list, err := client.CoreV1().Secrets(p.namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("metadata.name", p.name).String(),
-	})
-	if err != nil {
+	secret, err := client.CoreV1().Secrets(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return p.none(), nil
+	case err != nil:
 		return Version{}, fmt.Errorf("reading %s: %w", p, err)
 	}
-	for i := range list.Items {
-		if list.Items[i].Name == p.name {
-			return p.read(&list.Items[i]), nil
-		}
-	}
-	return p.none(), nil
+	return p.read(secret), nil
 }
 
 // none is the version where there is no object.

@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -85,6 +86,34 @@ func logger(level string) (*zap.Logger, error) {
 // Client returns a client of the cluster. The client does not throttle itself: what is sent at the same time
 // is bounded by those who send.
 func Client(v Values, name string) (kubernetes.Interface, error) {
+	cfg, err := restConfig(v, name)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ContentType = "application/vnd.kubernetes.protobuf"
+	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return client, nil
+}
+
+// Dynamic returns a client for the kinds that the product brings along.
+func Dynamic(v Values, name string) (dynamic.Interface, error) {
+	cfg, err := restConfig(v, name)
+	if err != nil {
+		return nil, err
+	}
+	client, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return client, nil
+}
+
+// restConfig says how to reach the cluster.
+func restConfig(v Values, name string) (*rest.Config, error) {
 	var cfg *rest.Config
 	var err error
 	if path := v["kubeconfig"]; path != "" {
@@ -97,11 +126,5 @@ func Client(v Values, name string) (kubernetes.Interface, error) {
 	}
 	cfg.QPS = -1
 	cfg.UserAgent = name + "/" + Version
-	cfg.ContentType = "application/vnd.kubernetes.protobuf"
-	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
-	client, err := kubernetes.NewForConfig(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	return client, nil
+	return cfg, nil
 }
