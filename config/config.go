@@ -19,9 +19,12 @@ type Config struct {
 	Enabled      bool              // false: the rest may be absent
 	NodeSelector map[string]string // labels of the nodes where speaker pods run; empty: all nodes
 	Tolerations  []Toleration      // of the speaker pods
-	Pools        []Pool            // at least one, unless not Enabled
-	Peers        []Peer            // at least one if a pool is for BGP, unless not Enabled
-	Release      []string          // pools and addresses that may be taken from their Services, as ipam's SetPools reads them
+	// LoadBalancerClass is the spec.loadBalancerClass of the Services that are handled; empty: those without one.
+	LoadBalancerClass string
+
+	Pools   []Pool   // at least one, unless not Enabled
+	Peers   []Peer   // at least one if a pool is for BGP, unless not Enabled
+	Release []string // pools and addresses that may be taken from their Services, as ipam's SetPools reads them
 }
 
 // Toleration is a toleration of the speaker pods, as in Kubernetes' core/v1.
@@ -124,6 +127,11 @@ func (r *reader) config(root value) Config {
 	if v, ok := f.get("tolerations"); ok {
 		for _, element := range r.list(v) {
 			c.Tolerations = append(c.Tolerations, r.toleration(element))
+		}
+	}
+	if v, ok := f.get("load_balancer_class"); ok {
+		if c.LoadBalancerClass, ok = r.text(v, "the class of Services"); ok && c.LoadBalancerClass != "" {
+			r.checkLabels(map[string]string{c.LoadBalancerClass: ""}, map[string]value{c.LoadBalancerClass: v})
 		}
 	}
 	if v, ok := f.get("address_pools"); ok {

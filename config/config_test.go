@@ -31,6 +31,7 @@ node_selector: {role: edge}
 tolerations:
   - {operator: Exists, effect: NoSchedule}
   - {key: dedicated, value: lb, effect: NoExecute, toleration_seconds: 60}
+load_balancer_class: example.com/edge
 address_pools:
   - name: default
     protocol: layer2
@@ -86,6 +87,7 @@ func TestParse(t *testing.T) {
 			{Operator: "Exists", Effect: "NoSchedule"},
 			{Key: "dedicated", Operator: "Equal", Value: "lb", Effect: "NoExecute", Seconds: &minute},
 		},
+		LoadBalancerClass: "example.com/edge",
 		Pools: []Pool{
 			{Name: "default", Layer2: true, AutoAssign: true, StickyTTL: 24 * time.Hour, Cooldown: time.Minute,
 				Ranges: ranges(t, "10.20.0.0/24", "10.20.1.10-10.20.1.20", "fd00:20::/64", "10.20.2.7")},

@@ -23,7 +23,7 @@ const (
 // keys is every key that a document may have. The document's own keys are written as here; those of the maps inside
 // it also in kebab-case and camelCase, which is how earlier documents and MetalLB's have them.
 var keys = map[object][]string{
-	theDocument: {"schema_version", "enabled", "node_selector", "tolerations", "address_pools", "peers", "release"},
+	theDocument: {"schema_version", "enabled", "node_selector", "tolerations", "load_balancer_class", "address_pools", "peers", "release"},
 	aToleration: {"key", "operator", "value", "effect", "toleration_seconds"},
 	aPool: {"name", "protocol", "addresses", "exclude", "disabled", "auto_assign", "avoid_buggy_ips", "priority", "assignment",
 		"sticky_ttl", "cooldown",

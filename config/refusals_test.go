@@ -39,7 +39,7 @@ const (
 	addAPeer   = "add a peer with peer_address, peer_asn and my_asn, or use protocol: layer2"
 	anAS       = "write the number of the autonomous system, such as 64500"
 	aRouter    = "write the IP address of the router, such as 10.0.0.1"
-	topKeys    = "the document has schema_version, enabled, node_selector, tolerations, address_pools, peers, release"
+	topKeys    = "the document has schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, release"
 	poolKeys   = "name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sticky_ttl, cooldown, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors"
 	secretName = "use lower-case letters, digits, '-' and '.', 253 at most and a letter or digit at both ends of each part, as Secrets are named"
 	secretKey  = "use letters, digits, '-', '_' and '.', 253 at most, as in the Secret"
@@ -86,7 +86,7 @@ var refusals = []struct{ name, document, want string }{
 	{"a long key", onePool + "a: 1\n? " + strings.Repeat("b", 1000) + "\n: 2", "a (line 2) is not a key of the document; " + topKeys + "\n" +
 		strings.Repeat("b", 80) + "… (line 3) is not a key of the document; " + topKeys},
 	{"a key of a pool at the top", "addresses: [10.0.0.1]", "addresses (line 1) is not a key of the document; it is a key of an address pool; " + topKeys + "\naddress_pools (line 1) is missing; " + addAPool},
-	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of schema_version, enabled, node_selector, tolerations, address_pools, peers, release"},
+	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, release"},
 	{"a merge", onePool + "<<: {peers: []}", "<< (line 2) is a merge, which is not supported; write the keys out"},
 	{"a key twice", onePool + onePool, "address_pools (line 2) is there twice, first in line 1; keep one of them"},
 	{"two spellings of a key", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1], auto_assign: true,\n   autoAssign: true}"), "address_pools[0].autoAssign (line 3) is the same key as auto_assign in line 2; keep one of them"},
@@ -177,6 +177,8 @@ var refusals = []struct{ name, document, want string }{
 	{"sharing by all", ruleDocument("sharing: all"), `address_pools[0].sharing (line 2): "all" is not known; use namespace, cluster or none`},
 	{"misspelt sharing", ruleDocument("sharing: Cluster"), `address_pools[0].sharing (line 2): "Cluster" is not known; did you mean cluster?`},
 	{"sharing as a bool", ruleDocument("sharing: false"), `address_pools[0].sharing (line 2): false is not text; write who may share an address, in quotes: "false"`},
+	{"a class that is none", onePool + "load_balancer_class: a b", `load_balancer_class (line 2): "a b" is not a label key; ` + labelKey},
+	{"a class that is a number", onePool + "load_balancer_class: 7", `load_balancer_class (line 2): 7 is not text; write the class of Services, in quotes: "7"`},
 	{"a span without a unit", ruleDocument("sticky_ttl: 30"), "address_pools[0].sticky_ttl (line 2): 30 has no unit; " + aSpan},
 	{"a span in a unit that is none", ruleDocument("cooldown: 2d"), `address_pools[0].cooldown (line 2): "2d" is not a time span; ` + aSpan},
 	{"a negative span", ruleDocument("cooldown: -1s"), `address_pools[0].cooldown (line 2): "-1s" is not between 0s and 8760h; ` + aSpan},

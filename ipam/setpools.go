@@ -59,7 +59,7 @@ func (a *Allocator) SetPools(pools []Pool, release ...string) ([]Change, error) 
 
 // unreleased returns a LossError with the losses that a release does not cover, if there are any.
 func unreleased(losses []Loss, release []string) error {
-	losses = slices.DeleteFunc(slices.Clone(losses), func(l Loss) bool { return l.released(release) })
+	losses = slices.DeleteFunc(slices.Clone(losses), func(l Loss) bool { return l.Released(release...) })
 	if len(losses) == 0 {
 		return nil
 	}
@@ -128,9 +128,9 @@ func checkNever(ranges []Range) error {
 	return nil
 }
 
-// released reports whether one of the words covers a loss.
-func (l Loss) released(words []string) bool {
-	return slices.ContainsFunc(words, func(word string) bool {
+// Released reports whether a release, as SetPools takes it, covers the loss.
+func (l Loss) Released(release ...string) bool {
+	return slices.ContainsFunc(release, func(word string) bool {
 		if word == Everything || word == l.Pool {
 			return true
 		}

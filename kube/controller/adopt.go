@@ -94,7 +94,7 @@ func newest(ctx context.Context, list lister) (string, error) {
 
 // adopt makes the allocator from a document and from what the Services' statuses say.
 func (c *Controller) adopt(base document.Version, reporter *reporter, remembered []ipam.Remembered) error {
-	services := c.all()
+	services := c.all(base.Config.LoadBalancerClass)
 	allocator, err := adopted(base.Config, services, remembered, c.space)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func adopted(cfg config.Config, services []objects.Service, remembered []ipam.Re
 	var holdings []ipam.Holding
 	for _, s := range services {
 		labels, known := space(s.Namespace)
-		if s.Handled && (known || len(s.Status) > 0) { // another one is served as soon as its Namespace is known
+		if s.Handled(cfg.LoadBalancerClass) && (known || len(s.Status) > 0) { // another one is served as soon as its Namespace is known
 			holdings = append(holdings, holding(s, labels, allocator))
 		}
 	}

@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/kube/document"
+	"github.com/kontena/network-lb/kube/objects"
 )
 
 // Times of the loop that looks at documents: a refused one is looked at again in case its addresses were let go of
@@ -86,18 +90,44 @@ func (c *Controller) consider(ctx context.Context, d documents) time.Duration {
 func (c *Controller) replace(ctx context.Context, kept, next document.Version) (refused, err error) {
 	c.gate.Lock()
 	defer c.gate.Unlock()
-	allocator, pools, release := c.current(), next.Config.AllocatorPools(), next.Config.Release
-	if _, err := allocator.Plan(pools, release...); err != nil {
+	allocator, force := c.current(), c.known().force
+	if err := plan(allocator, force.Config, next.Config, c.all(force.Config.LoadBalancerClass)); err != nil {
 		return err, nil
 	}
 	if err := c.keep(ctx, kept, next); err != nil {
 		return nil, err
 	}
-	_, refused = allocator.SetPools(pools, release...)
+	_, refused = allocator.SetPools(next.Config.AllocatorPools(), next.Config.Release...)
 	c.mu.Lock()
 	c.documents.force = &next
 	c.mu.Unlock()
 	return refused, nil
+}
+
+// plan says why a document may not take the place of another: it takes addresses that it does not release.
+func plan(allocator *ipam.Allocator, now, next config.Config, services []objects.Service) error {
+	_, err := allocator.Plan(next.AllocatorPools(), next.Release...)
+	if err != nil || next.LoadBalancerClass == now.LoadBalancerClass {
+		return err
+	}
+	var losses []ipam.Loss
+	for _, s := range services {
+		has, _ := allocator.Lookup(ipam.Owner(s.Key()))
+		for _, a := range has.Addrs() {
+			loss := ipam.Loss{
+				Owner: ipam.Owner(s.Key()), Address: a, Pool: has.Pool,
+				Err: fmt.Errorf("its class is %q, not load_balancer_class %q", s.Class, next.LoadBalancerClass),
+			}
+			if !loss.Released(next.Release...) {
+				losses = append(losses, loss)
+			}
+		}
+	}
+	if len(losses) == 0 {
+		return nil
+	}
+	slices.SortFunc(losses, func(a, b ipam.Loss) int { return cmp.Compare(a.Owner, b.Owner) })
+	return &ipam.LossError{Losses: losses}
 }
 
 func (c *Controller) retryKeeping(err error) time.Duration {

@@ -144,17 +144,27 @@ func (c *Controller) remembers(ch ipam.Change) bool {
 }
 
 func (c *Controller) enqueueAll() {
-	for _, s := range c.all() {
+	for _, s := range c.all(c.class()) {
 		c.queue.Add(s.Key())
 	}
 }
 
-// all returns every Service in the cache that is handled or still carries our condition.
-func (c *Controller) all() []objects.Service {
+// class is that of the Services that are handled.
+func (c *Controller) class() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.documents.force == nil {
+		return ""
+	}
+	return c.documents.force.Config.LoadBalancerClass
+}
+
+// all returns every Service in the cache that is handled, being of the class, or still carries our condition.
+func (c *Controller) all(class string) []objects.Service {
 	var out []objects.Service
 	for _, o := range c.informer.GetStore().List() {
 		if svc, ok := o.(*corev1.Service); ok {
-			if s := objects.FromService(svc); s.Handled || s.Allocated != nil {
+			if s := objects.FromService(svc); s.Handled(class) || s.Allocated != nil {
 				out = append(out, s)
 			}
 		}

@@ -47,7 +47,7 @@ func Preview(ctx context.Context, client kubernetes.Interface, accepted document
 	if err != nil {
 		return err
 	}
-	if _, err := allocator.Plan(next.AllocatorPools(), next.Release...); err != nil {
+	if err := plan(allocator, now.Config, next, all); err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, refusal(err))
 	}
 	return nil

@@ -56,7 +56,7 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 		return nil
 	}
 	s := objects.FromService(svc)
-	if !s.Handled {
+	if !s.Handled(c.class()) {
 		c.letGo(allocator, key)
 		if s.Allocated == nil {
 			return nil

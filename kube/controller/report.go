@@ -296,7 +296,7 @@ func (c *Controller) poolReports() []reports.AddressPool {
 			byName[u.Pool].Status.IPv6 = n
 		}
 	}
-	for _, s := range c.all() {
+	for _, s := range c.all(force.Config.LoadBalancerClass) {
 		_, err := allocator.Lookup(ipam.Owner(s.Key()))
 		for _, name := range ipam.PoolsOf(err) {
 			if r := byName[name]; r != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/kontena/network-lb/kube/objects"
 )
 
-// byAddress is the cache's index of the Services whose status is ours, by the addresses in it.
+// byAddress is the cache's index of the Services whose status may be ours, by the addresses in it.
 const byAddress = "address"
 
 func shownAddresses(o any) ([]string, error) {
@@ -21,7 +21,7 @@ func shownAddresses(o any) ([]string, error) {
 		return nil, nil
 	}
 	s := objects.FromService(svc)
-	if s.Allocated == nil && !s.Handled || s.Allocated != nil && s.Allocated.Reason == reasonForeign {
+	if s.Allocated == nil && !s.LoadBalancer || s.Allocated != nil && s.Allocated.Reason == reasonForeign {
 		return nil, nil
 	}
 	var keys []string
@@ -48,10 +48,22 @@ func (c *Controller) elsewhere(addrs []netip.Addr, s objects.Service, allocator 
 		}
 		for _, key := range keys {
 			// Who waits or is not known has none. Who has it too shares it.
-			if other, _ := allocator.Lookup(ipam.Owner(key)); key != s.Key() && !slices.Contains(other.Addrs(), a) {
+			other, _ := allocator.Lookup(ipam.Owner(key))
+			if key != s.Key() && !slices.Contains(other.Addrs(), a) && c.concerns(key) {
 				return fmt.Errorf("%s is still in the status of %s: %w", a, key, errShown)
 			}
 		}
 	}
 	return nil
+}
+
+// concerns says that a Service is handled, or still carries our condition.
+func (c *Controller) concerns(key string) bool {
+	o, found, err := c.informer.GetStore().GetByKey(key)
+	svc, ok := o.(*corev1.Service)
+	if err != nil || !found || !ok {
+		return false
+	}
+	s := objects.FromService(svc)
+	return s.Allocated != nil || s.Handled(c.class())
 }

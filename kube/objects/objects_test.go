@@ -36,8 +36,11 @@ func TestHandled(t *testing.T) {
 		"somebody's class":   {func(o *corev1.Service) { o.Spec.LoadBalancerClass = &class }, false},
 		"waits for deletion": {func(o *corev1.Service) { o.DeletionTimestamp = &metav1.Time{} }, true},
 	} {
-		if got := service(tt.change).Handled; got != tt.want {
+		if got := service(tt.change).Handled(""); got != tt.want {
 			t.Errorf("%s: Handled = %v, want %v", name, got, tt.want)
+		}
+		if got := service(tt.change).Handled(class); got != (name == "somebody's class") {
+			t.Errorf("%s: Handled(%q) = %v", name, class, got)
 		}
 	}
 }

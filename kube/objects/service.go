@@ -34,9 +34,9 @@ type Service struct {
 	UID             types.UID
 	ResourceVersion string
 	Created         time.Time
-	// Handled says that the Service is of type LoadBalancer and names no other
-	// implementation's class.
-	Handled bool
+	// LoadBalancer says that the Service is of that type, and Class which implementation it names; empty: none.
+	LoadBalancer bool
+	Class        string
 	// Local is externalTrafficPolicy: Local.
 	Local bool
 	// PrimaryV6 says that the first of its families is IPv6.
@@ -68,13 +68,16 @@ type Condition struct {
 // Key is the Service's name in the allocator, in logs and in reports: "namespace/name".
 func (s Service) Key() string { return s.Namespace + "/" + s.Name }
 
+// Handled says that the Service is for the installation of this class; empty: for the one without a class.
+func (s Service) Handled(class string) bool { return s.LoadBalancer && s.Class == class }
+
 // FromService translates a Service.
 func FromService(o *corev1.Service) Service {
 	s := Service{
 		Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion,
 		Created: o.CreationTimestamp.Time, Labels: o.Labels,
-		Handled: o.Spec.Type == corev1.ServiceTypeLoadBalancer && o.Spec.LoadBalancerClass == nil,
-		Local:   o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		LoadBalancer: o.Spec.Type == corev1.ServiceTypeLoadBalancer,
+		Local:        o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 	}
 	for _, in := range o.Status.LoadBalancer.Ingress {
 		if a, err := netip.ParseAddr(in.IP); err == nil {
@@ -88,7 +91,10 @@ func FromService(o *corev1.Service) Service {
 			s.Allocated = &Condition{True: c.Status == "True", Reason: c.Reason, Message: c.Message}
 		}
 	}
-	if s.Handled {
+	if o.Spec.LoadBalancerClass != nil {
+		s.Class = *o.Spec.LoadBalancerClass
+	}
+	if s.LoadBalancer {
 		s.PrimaryV6 = len(o.Spec.IPFamilies) > 0 && o.Spec.IPFamilies[0] == corev1.IPv6Protocol
 		s.Families, s.Problem = families(o.Spec)
 		_, s.Pool = annotation(o, poolAnnotations)

@@ -200,7 +200,7 @@ func (s *Speaker) loop(ctx context.Context) {
 
 // turn decides once and carries the plan out. A problem of one protocol does not keep the other waiting.
 func (s *Speaker) turn(cfg config.Config) {
-	v := s.state.view(s.opts.Node)
+	v := s.state.view(s.opts.Node, cfg.LoadBalancerClass)
 	v.Pools, v.Peers = pools(cfg), s.peers(cfg)
 	plan := announce.Decide(v)
 	if i := slices.IndexFunc(v.Nodes, func(n announce.Node) bool { return n.Name == v.Node }); i >= 0 && s.opts.Prefer != nil {

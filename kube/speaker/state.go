@@ -20,7 +20,7 @@ import (
 // endpoints do not. What was handed out in a view is never changed.
 type state struct {
 	mu       sync.Mutex
-	services map[string]announce.Service         // those with an address, by namespace/name, without endpoints
+	services map[string]classed                  // those with an address, by namespace/name
 	slices   map[string]map[string]objects.Slice // by the Service's, then by the slice's namespace/name
 	owners   map[string]string                   // the Service that a slice belongs to, by the slice's namespace/name
 	nodes    map[string]announce.Node
@@ -28,9 +28,15 @@ type state struct {
 	wake     func()
 }
 
+// classed is a Service without its endpoints.
+type classed struct {
+	announce.Service
+	class string // the implementation that it names
+}
+
 func newState(wake func()) *state {
 	return &state{
-		services: map[string]announce.Service{}, slices: map[string]map[string]objects.Slice{}, owners: map[string]string{},
+		services: map[string]classed{}, slices: map[string]map[string]objects.Slice{}, owners: map[string]string{},
 		nodes: map[string]announce.Node{}, speakers: map[string]string{}, wake: wake,
 	}
 }
@@ -75,10 +81,12 @@ func handler[T any](set func(key string, o T), remove func(key string)) cache.Re
 func (s *state) serviceHandler() cache.ResourceEventHandler {
 	return handler(func(key string, o *corev1.Service) {
 		svc := objects.FromService(o)
-		part := announce.Service{Name: key, Addrs: svc.Status, Local: svc.Local, Allocated: svc.Allocated != nil && svc.Allocated.True}
-		s.update(func() bool { return put(s.services, key, part, svc.Handled && len(svc.Status) > 0) })
+		part := classed{class: svc.Class, Service: announce.Service{
+			Name: key, Addrs: svc.Status, Local: svc.Local, Allocated: svc.Allocated != nil && svc.Allocated.True,
+		}}
+		s.update(func() bool { return put(s.services, key, part, svc.LoadBalancer && len(svc.Status) > 0) })
 	}, func(key string) {
-		s.update(func() bool { return put(s.services, key, announce.Service{}, false) })
+		s.update(func() bool { return put(s.services, key, classed{}, false) })
 	})
 }
 
@@ -136,8 +144,8 @@ func (s *state) podHandler() cache.ResourceEventHandler {
 	})
 }
 
-// view returns what is known now, without the configuration, in a fixed order.
-func (s *state) view(node string) announce.View {
+// view returns what is known now, without the configuration, in a fixed order: of the Services those of a class.
+func (s *state) view(node, class string) announce.View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	running := map[string]bool{}
@@ -150,8 +158,10 @@ func (s *state) view(node string) announce.View {
 		v.Nodes = append(v.Nodes, n)
 	}
 	for key, svc := range s.services {
-		svc.Endpoints = objects.Merge(slices.Collect(maps.Values(s.slices[key]))...)
-		v.Services = append(v.Services, svc)
+		if svc.class == class {
+			svc.Endpoints = objects.Merge(slices.Collect(maps.Values(s.slices[key]))...)
+			v.Services = append(v.Services, svc.Service)
+		}
 	}
 	slices.SortFunc(v.Nodes, func(a, b announce.Node) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(v.Services, func(a, b announce.Service) int { return cmp.Compare(a.Name, b.Name) })

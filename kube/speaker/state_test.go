@@ -97,7 +97,7 @@ func TestStateFollowsServices(t *testing.T) {
 	h := s.serviceHandler()
 	want := func(when string, services ...announce.Service) {
 		t.Helper()
-		if got := s.view("a").Services; !reflect.DeepEqual(got, services) {
+		if got := s.view("a", "").Services; !reflect.DeepEqual(got, services) {
 			t.Errorf("%s: %+v, want %+v", when, got, services)
 		}
 	}
@@ -127,7 +127,7 @@ func TestStateFollowsSlices(t *testing.T) {
 	h := s.sliceHandler()
 	want := func(when string, counts map[string]announce.Endpoints) {
 		t.Helper()
-		if got := s.view("a").Services[0].Endpoints; !reflect.DeepEqual(got, counts) {
+		if got := s.view("a", "").Services[0].Endpoints; !reflect.DeepEqual(got, counts) {
 			t.Errorf("%s: %v, want %v", when, got, counts)
 		}
 	}
@@ -156,7 +156,7 @@ func TestStateFollowsNodesAndSpeakers(t *testing.T) {
 	want := func(when string, running ...string) {
 		t.Helper()
 		var got []string
-		for _, n := range s.view("a").Nodes {
+		for _, n := range s.view("a", "").Nodes {
 			got = append(got, n.Name)
 			if n.Speaker {
 				got = append(got, "speaks")
@@ -180,9 +180,24 @@ func TestStateFollowsNodesAndSpeakers(t *testing.T) {
 	nodes.OnDelete(cache.DeletedFinalStateUnknown{Key: "b"})
 	want("a node is gone", "a")
 	// What was handed out does not change any more.
-	v := s.view("a")
+	v := s.view("a", "")
 	nodes.OnUpdate(nil, node("a", "10.0.0.9"))
 	if got := v.Nodes[0].InternalIPs[0].String(); got != "10.0.0.1" {
 		t.Errorf("an old view changed: %s", got)
+	}
+}
+
+func TestStateKeepsClassesApart(t *testing.T) {
+	s := newState(func() {})
+	theirs := service("10.0.0.9")
+	theirs.Name = "theirs"
+	theirs.Spec.LoadBalancerClass = new("example.com/edge")
+	for _, o := range []*corev1.Service{service("10.0.0.1"), theirs} {
+		s.serviceHandler().OnAdd(o, true)
+	}
+	for class, want := range map[string]string{"": "prod/web", "example.com/edge": "prod/theirs"} {
+		if got := s.view("a", class).Services; len(got) != 1 || got[0].Name != want {
+			t.Errorf("of class %q: %+v", class, got)
+		}
 	}
 }
