@@ -312,3 +312,10 @@ func TestEqual(t *testing.T) {
 		t.Errorf("equal: %v %v %v", a.Equal(b), a.Equal(c), a.Equal(Config{}))
 	}
 }
+
+func TestAnycastAddresses(t *testing.T) {
+	c, _ := parse(t, `address_pools: [{name: a, protocol: layer2, addresses: [10.0.0.0/24, 'fd00::/64', 'fd01::8-fd01::b', 'fd02::/127', 'fd03::/128', 'fd04::1-fd04::f']}]`)
+	if got, want := c.AnycastAddresses(), ranges(t, "fd00::", "fd01::8"); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

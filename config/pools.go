@@ -152,3 +152,27 @@ func (r *reader) overlaps(ranges []placed) {
 		}
 	}
 }
+
+// AnycastAddresses returns the subnet-router anycast addresses (RFC 4291 section 2.6.1) of the pools' IPv6 prefixes.
+// Those of /127 and /128 have none (RFC 6164).
+func (c Config) AnycastAddresses() []ipam.Range {
+	var all []ipam.Range
+	for _, p := range c.Pools {
+		for _, r := range p.Ranges {
+			if r.From.Is6() && isSubnet(r) {
+				all = append(all, ipam.Range{From: r.From, To: r.From})
+			}
+		}
+	}
+	return all
+}
+
+// isSubnet reports whether a range is a prefix of at most 126 bits.
+func isSubnet(r ipam.Range) bool {
+	for bits := range 127 {
+		if p, err := r.From.Prefix(bits); err == nil && ipam.PrefixRange(p) == r {
+			return true
+		}
+	}
+	return false
+}

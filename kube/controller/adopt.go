@@ -95,7 +95,7 @@ func newest(ctx context.Context, list lister) (string, error) {
 // adopt makes the allocator from a document and from what the Services' statuses say.
 func (c *Controller) adopt(base document.Version, reporter *reporter, remembered []ipam.Remembered) error {
 	services := c.all(base.Config.LoadBalancerClass)
-	allocator, err := adopted(base.Config, services, remembered, c.space)
+	allocator, err := adopted(base.Config, services, c.never(base.Config), remembered, c.space)
 	if err != nil {
 		return err
 	}
@@ -109,10 +109,10 @@ func (c *Controller) adopt(base document.Version, reporter *reporter, remembered
 
 // adopted returns an allocator in which the Services have what their statuses say, taken in all at once; those without
 // an address get one in the same call. space tells the labels of a namespace, if it is known.
-func adopted(cfg config.Config, services []objects.Service, remembered []ipam.Remembered,
+func adopted(cfg config.Config, services []objects.Service, never []ipam.Range, remembered []ipam.Remembered,
 	space func(string) (map[string]string, bool),
 ) (*ipam.Allocator, error) {
-	allocator, err := ipam.New(cfg.AllocatorPools())
+	allocator, err := ipam.Options{Never: never}.New(cfg.AllocatorPools())
 	if err != nil {
 		return nil, fmt.Errorf("applying the address pools: %w", err)
 	}

@@ -241,7 +241,7 @@ func TestBeforeRun(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *cluster) {
 		r := New(Options{Client: c})
 		defer r.queue.ShutDown()
-		if err := r.Ready(); err == nil || err.Error() != "the Services and Namespaces have not been read yet" {
+		if err := r.Ready(); err == nil || err.Error() != "the Services, Namespaces and Nodes have not been read yet" {
 			t.Errorf("Ready = %v", err)
 		}
 		if s := r.Status(); s.Leading || s.Config != (ConfigStatus{}) || s.Pools != nil {
@@ -298,7 +298,7 @@ network_lb_controller_leading 0
 				t.Error(err)
 			}
 		}
-		if got := leader.Status().Pools; len(got) != 2 || got[0].InUse != 1 || got[1].Size != "18446744073709551616" {
+		if got := leader.Status().Pools; len(got) != 2 || got[0].InUse != 1 || got[1].Size != "18446744073709551615" {
 			t.Errorf("Status shows the pools %+v", got)
 		}
 		if err := follower.Ready(); err != nil {

@@ -79,6 +79,7 @@ func (c *Controller) consider(ctx context.Context, d documents) time.Duration {
 		return c.retryKeeping(err)
 	}
 	c.judge(ctx, next, nil)
+	c.rangesChanged()
 	c.reports().ask(true)
 	c.accepted(ctx, next)
 	c.enqueueAll() // also those that nothing has changed for: what a status says of its pool may be another

@@ -59,6 +59,8 @@ type Controller struct {
 	events   *events.Poster
 	informer cache.SharedIndexInformer // of all Services
 	spaces   cache.SharedIndexInformer // of all Namespaces, for their labels
+	nodes    cache.SharedIndexInformer // of all Nodes, for their addresses
+	ranges   chan struct{}             // something has changed in what is never assigned
 	queue    workqueue.TypedRateLimitingInterface[string]
 
 	look chan struct{} // something has changed in documents
@@ -69,6 +71,7 @@ type Controller struct {
 	leading   bool            // this replica has the Lease
 	allocator *ipam.Allocator // nil before this replica has adopted what the cluster has
 	reporter  *reporter       // like allocator
+	cidrs     cache.Store     // of all ServiceCIDRs; nil where there are none
 }
 
 // New returns a controller that does nothing before Run.
@@ -83,6 +86,8 @@ func New(o Options) *Controller {
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
 			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
 		spaces: coreinformers.NewNamespaceInformer(o.Client, 0, nil),
+		nodes:  coreinformers.NewNodeInformer(o.Client, 0, nil),
+		ranges: make(chan struct{}, 1),
 		queue:  workqueue.NewTypedRateLimitingQueue(retry),
 	}
 }
@@ -100,6 +105,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer stop()
 	watching.Go(func() { c.informer.RunWithContext(watch) })
 	watching.Go(func() { c.spaces.RunWithContext(watch) })
+	watching.Go(func() { c.nodes.RunWithContext(watch) })
 	if err := c.follow(watch); err != nil {
 		return err
 	}
@@ -175,8 +181,8 @@ func (c *Controller) all(class string) []objects.Service {
 // Ready returns nil when the controller has its configuration and its Services; a replica that does not lead
 // is ready too.
 func (c *Controller) Ready() error {
-	if !c.informer.HasSynced() || !c.spaces.HasSynced() {
-		return errors.New("the Services and Namespaces have not been read yet")
+	if !c.informer.HasSynced() || !c.spaces.HasSynced() || !c.nodes.HasSynced() {
+		return errors.New("the Services, Namespaces and Nodes have not been read yet")
 	}
 	return c.known().ready()
 }

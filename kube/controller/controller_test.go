@@ -174,10 +174,10 @@ func TestDualStack(t *testing.T) {
 		c.add("four", families(corev1.IPv4Protocol, corev1.IPv6Protocol))
 		c.add("six", families(corev1.IPv6Protocol, corev1.IPv4Protocol))
 		settle()
-		c.want("four", "10.0.0.0,fd00:: Allocated")
-		c.want("six", "fd00::1,10.0.0.1 Allocated")
+		c.want("four", "10.0.0.0,fd00::1 Allocated")
+		c.want("six", "fd00::2,10.0.0.1 Allocated")
 		c.change("six", families(corev1.IPv6Protocol))
-		c.want("six", "fd00::1 Allocated")
+		c.want("six", "fd00::2 Allocated")
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
@@ -135,12 +136,16 @@ func (c *Controller) lead(ctx context.Context) error {
 	if base == nil {
 		return nil
 	}
+	c.followCIDRs(ctx)
+	cache.WaitForCacheSync(ctx.Done(), c.nodes.HasSynced)
 	reporter, remembered := c.beginReports(ctx)
 	if err := c.adopt(*base, reporter, remembered); err != nil {
 		return err
 	}
 	var workers sync.WaitGroup
 	workers.Go(func() { reporter.run(ctx) })
+	workers.Go(func() { c.exclude(ctx) })
+	c.rangesChanged()
 	workers.Go(func() { c.configure(ctx) })
 	for range writers {
 		workers.Go(func() { c.work(ctx) })

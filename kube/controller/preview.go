@@ -40,7 +40,7 @@ func Preview(ctx context.Context, client kubernetes.Interface, accepted document
 	for i := range services.Items {
 		all = append(all, objects.FromService(&services.Items[i]))
 	}
-	allocator, err := adopted(now.Config, all, nil, func(name string) (map[string]string, bool) {
+	allocator, err := adopted(now.Config, all, nil, nil, func(name string) (map[string]string, bool) {
 		l, known := labels[name]
 		return l, known
 	})

@@ -75,7 +75,7 @@ func TestReports(t *testing.T) {
 		pass()
 		c.wantReport("main", "2/2 0 1 0 0")
 		r := c.report("main")
-		if r.Status.Protocol != "layer2" || r.Status.Generation != 1 || r.Status.IPv6.Size != "18446744073709551616" ||
+		if r.Status.Protocol != "layer2" || r.Status.Generation != 1 || r.Status.IPv6.Size != "18446744073709551615" ||
 			len(r.OwnerReferences) != 1 || r.OwnerReferences[0].UID != "role" {
 			t.Errorf("the report is %+v", r)
 		}

@@ -20,6 +20,7 @@ func (c *Controller) prepare() error {
 	}{
 		{"Services", c.informer, strip, c.handler()},
 		{"Namespaces", c.spaces, stripNamespace, c.spaceHandler()},
+		{"Nodes", c.nodes, stripNode, c.nodeHandler()},
 	} {
 		if err := w.informer.SetTransform(w.strip); err != nil {
 			return fmt.Errorf("watching %s: %w", w.what, err)

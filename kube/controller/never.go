@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"reflect"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	networkinginformers "k8s.io/client-go/informers/networking/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/kontena/network-lb/config"
+	"github.com/kontena/network-lb/ipam"
+	"github.com/kontena/network-lb/kube/objects"
+)
+
+// stripNode leaves of a Node what is read: its addresses and those of its Pods.
+func stripNode(o any) (any, error) {
+	if n, ok := o.(*corev1.Node); ok {
+		return &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion},
+			Spec:       corev1.NodeSpec{PodCIDRs: n.Spec.PodCIDRs},
+			Status:     corev1.NodeStatus{Addresses: n.Status.Addresses},
+		}, nil
+	}
+	return o, nil
+}
+
+// nodeHandler has looked at what is never assigned when a Node is new, gone, or has other addresses.
+func (c *Controller) nodeHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { c.rangesChanged() }, DeleteFunc: func(any) { c.rangesChanged() },
+		UpdateFunc: func(before, after any) {
+			b, ok := before.(*corev1.Node)
+			a, ok2 := after.(*corev1.Node)
+			if ok && ok2 && !reflect.DeepEqual(objects.NodeRanges(b), objects.NodeRanges(a)) {
+				c.rangesChanged()
+			}
+		},
+	}
+}
+
+func (c *Controller) rangesChanged() {
+	select {
+	case c.ranges <- struct{}{}:
+	default:
+	}
+}
+
+// followCIDRs follows the ranges of ClusterIPs, where the API server has such objects (Kubernetes 1.33), and returns
+// when they are known.
+func (c *Controller) followCIDRs(ctx context.Context) {
+	for ctx.Err() == nil {
+		served, err := c.opts.Client.Discovery().ServerResourcesForGroupVersion("networking.k8s.io/v1")
+		if err == nil || apierrors.IsNotFound(err) {
+			if served == nil || !slices.ContainsFunc(served.APIResources, func(r metav1.APIResource) bool { return r.Name == "servicecidrs" }) {
+				return
+			}
+			break
+		}
+		c.log.Warn("asking for the API server's resources", zap.Error(err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryPeriod):
+		}
+	}
+	informer := networkinginformers.NewServiceCIDRInformer(c.opts.Client, 0, nil)
+	changed := func(any) { c.rangesChanged() }
+	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // it fails only where an informer has ended
+		AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: changed,
+	})
+	c.mu.Lock()
+	c.cidrs = informer.GetStore()
+	c.mu.Unlock()
+	go informer.RunWithContext(ctx)
+	cache.WaitForCacheSync(ctx.Done(), informer.HasSynced)
+}
+
+// never returns the addresses that are never assigned, in order: those of Nodes, Pods and ClusterIPs, and the
+// subnet-router anycast addresses of the pools.
+func (c *Controller) never(cfg config.Config) []ipam.Range {
+	all := cfg.AnycastAddresses()
+	for _, o := range c.nodes.GetStore().List() {
+		if n, ok := o.(*corev1.Node); ok {
+			all = append(all, objects.NodeRanges(n)...)
+		}
+	}
+	c.mu.Lock()
+	cidrs := c.cidrs
+	c.mu.Unlock()
+	if cidrs != nil {
+		for _, o := range cidrs.List() {
+			if s, ok := o.(*networkingv1.ServiceCIDR); ok {
+				all = append(all, objects.ServiceRanges(s)...)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b ipam.Range) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
+	return slices.Compact(all)
+}
+
+// exclude keeps what is never assigned up to date until ctx ends.
+func (c *Controller) exclude(ctx context.Context) {
+	warned := map[string]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.ranges:
+		}
+		c.gate.RLock()
+		cfg := c.known().force.Config
+		never := c.never(cfg)
+		changes, err := c.current().SetNever(never)
+		c.gate.RUnlock()
+		if err != nil {
+			c.log.Error("excluding the cluster's own addresses", zap.Error(err))
+			continue
+		}
+		c.warn(cfg, never, warned)
+		c.enqueue(changes, "")
+	}
+}
+
+// warn says once of each of a pool's addresses that it is never assigned.
+func (c *Controller) warn(cfg config.Config, never []ipam.Range, warned map[string]bool) {
+	for _, p := range cfg.Pools {
+		for _, n := range never {
+			text := p.Name + " " + n.String()
+			if !warned[text] && slices.ContainsFunc(p.Ranges, n.Overlaps) {
+				warned[text] = true
+				c.log.Warn("never assigned, although in a pool: they are the cluster's own, or an IPv6 subnet's anycast address",
+					zap.String("pool", p.Name), zap.Stringer("addresses", n))
+			}
+		}
+	}
+}
