@@ -53,11 +53,11 @@ func (c *Controller) settle(ctx context.Context) time.Duration {
 	}
 	switch {
 	case d.written.Err != nil:
-		c.judge(ctx, *d.written, d.written.Err)
+		c.judge(*d.written, d.written.Err)
 	case d.written.Text != d.force.Text:
 		return c.consider(ctx, d)
 	default:
-		c.judge(ctx, *d.written, nil)
+		c.judge(*d.written, nil)
 	}
 	if d.kept.Text == d.force.Text && d.kept.Generation == d.force.Generation {
 		return 0
@@ -72,16 +72,16 @@ func (c *Controller) consider(ctx context.Context, d documents) time.Duration {
 	refused, err := c.replace(ctx, *d.kept, next)
 	switch {
 	case refused != nil:
-		c.judge(ctx, next, refusal(refused))
+		c.judge(next, refusal(refused))
 		c.reports().ask(true)
 		return recheckInterval
 	case err != nil:
 		return c.retryKeeping(err)
 	}
-	c.judge(ctx, next, nil)
+	c.judge(next, nil)
 	c.rangesChanged()
 	c.reports().ask(true)
-	c.accepted(ctx, next)
+	c.accepted(next)
 	c.enqueueAll() // also those that nothing has changed for: what a status says of its pool may be another
 	return 0
 }
@@ -188,7 +188,7 @@ func (c *Controller) keep(ctx context.Context, seen, v document.Version) error {
 }
 
 // accepted says that a document is in force.
-func (c *Controller) accepted(ctx context.Context, v document.Version) {
+func (c *Controller) accepted(v document.Version) {
 	cfg := v.Config
 	message := fmt.Sprintf("in force as generation %d: %d address pools, %d peers", v.Generation, len(cfg.Pools), len(cfg.Peers))
 	c.log.Info("configuration accepted", zap.Int64("generation", v.Generation), zap.Int("pools", len(cfg.Pools)), zap.Int("peers", len(cfg.Peers)))
@@ -196,11 +196,11 @@ func (c *Controller) accepted(ctx context.Context, v document.Version) {
 		c.log.Warn("configuration", zap.Stringer("warning", w))
 		message += "; " + w.String()
 	}
-	c.tell(ctx, v, corev1.EventTypeNormal, "ConfigAccepted", message)
+	c.tell(v, corev1.EventTypeNormal, "ConfigAccepted", message)
 }
 
 // judge notes why what is written is refused, nil if it is not, and tells its author when that is new.
-func (c *Controller) judge(ctx context.Context, v document.Version, why error) {
+func (c *Controller) judge(v document.Version, why error) {
 	c.mu.Lock()
 	before := c.documents.refusal
 	c.documents.refusal, c.documents.losses = why, nil
@@ -212,15 +212,12 @@ func (c *Controller) judge(ctx context.Context, v document.Version, why error) {
 		return
 	}
 	c.log.Error("configuration refused", zap.Error(why))
-	c.tell(ctx, v, corev1.EventTypeWarning, "ConfigRefused", why.Error())
+	c.tell(v, corev1.EventTypeWarning, "ConfigRefused", why.Error())
 }
 
 // tell posts an Event about the ConfigMap; where there is none there is nobody to tell.
-func (c *Controller) tell(ctx context.Context, v document.Version, eventType, reason, message string) {
-	if v.Object.Name == "" {
-		return
-	}
-	if err := c.events.Post(ctx, v.Object, eventType, reason, message); err != nil {
-		c.log.Warn("telling of the configuration", zap.Error(err))
+func (c *Controller) tell(v document.Version, eventType, reason, message string) {
+	if v.Object.Name != "" {
+		c.events.Post(v.Object, eventType, reason, message)
 	}
 }

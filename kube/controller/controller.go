@@ -35,6 +35,9 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
+// lastEvents is how long the end waits for Events to be posted; the Lease is free by then.
+const lastEvents = 2 * time.Second
+
 // Options say where a controller works.
 type Options struct {
 	Client kubernetes.Interface
@@ -82,7 +85,7 @@ func New(o Options) *Controller {
 	retry := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
 	return &Controller{
 		opts: o, log: o.Logger, look: make(chan struct{}, 1),
-		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity),
+		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity, o.Logger),
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
 			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
 		spaces: coreinformers.NewNamespaceInformer(o.Client, 0, nil),
@@ -103,6 +106,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer stop()
+	watching.Go(func() { c.events.Run(watch, lastEvents) })
 	watching.Go(func() { c.informer.RunWithContext(watch) })
 	watching.Go(func() { c.spaces.RunWithContext(watch) })
 	watching.Go(func() { c.nodes.RunWithContext(watch) })

@@ -102,7 +102,7 @@ func (c *Controller) base(ctx context.Context) *document.Version {
 			return base
 		}
 		if d := c.known(); d.written != nil {
-			c.judge(ctx, *d.written, err)
+			c.judge(*d.written, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -181,9 +181,7 @@ func (c *Controller) write(ctx context.Context, s objects.Service, want status) 
 	}
 	c.log.Info("status written", zap.String("service", s.Key()), zap.String("reason", want.reason), zap.String("message", want.message))
 	about := corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion}
-	if err := c.events.Post(ctx, about, eventType, want.reason, want.message); err != nil {
-		c.log.Warn("telling of a status", zap.Error(err)) // the status itself says it too
-	}
+	c.events.Post(about, eventType, want.reason, want.message)
 	return nil
 }
 

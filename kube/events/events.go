@@ -4,10 +4,15 @@ package events
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
@@ -15,27 +20,62 @@ import (
 // maxMessage is the API server's limit for the message of an Event, in bytes.
 const maxMessage = 1024
 
-// Poster posts Events under one component's name.
+// lanes is how many Events are posted at the same time. Those about one object go one after the other.
+const lanes = 4
+
+// An Event that could not be posted is tried again after firstRetry, then after twice as long each time, up to lastRetry.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 10 * time.Second
+)
+
+// Poster posts Events under one component's name, in the background: those who have something to tell do not wait, and
+// nothing that they tell is dropped. Make it with NewPoster, and let it Run.
 type Poster struct {
 	client    kubernetes.Interface
 	component string
 	instance  string
+	log       *zap.Logger
+	count     atomic.Uint64 // of Events
+	lanes     [lanes]lane
 }
 
-// NewPoster returns a Poster; instance tells apart the processes of one component, such as a Pod's name.
-func NewPoster(client kubernetes.Interface, component, instance string) *Poster {
-	return &Poster{client: client, component: component, instance: instance}
+// lane is a queue of Events.
+type lane struct {
+	mu     sync.Mutex
+	queue  []*corev1.Event
+	filled chan struct{} // holds something when the queue may not be empty
 }
 
-// Post posts one Event about an object. Each call is one Event: callers post on transitions only.
-func (p *Poster) Post(ctx context.Context, about corev1.ObjectReference, eventType, reason, message string) error {
+// NewPoster returns a Poster; instance tells apart the processes of one component, such as a Pod's name. The logger is
+// told of what cannot be posted; nil: nobody is.
+func NewPoster(client kubernetes.Interface, component, instance string, log *zap.Logger) *Poster {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	p := &Poster{client: client, component: component, instance: instance, log: log}
+	for i := range p.lanes {
+		p.lanes[i].filled = make(chan struct{}, 1)
+	}
+	return p
+}
+
+// Post has one Event posted about an object. Each call is one Event: callers post on transitions only.
+func (p *Poster) Post(about corev1.ObjectReference, eventType, reason, message string) {
 	now := metav1.NewTime(time.Now())
 	namespace := about.Namespace
 	if namespace == "" {
 		namespace = metav1.NamespaceDefault
 	}
-	e := &corev1.Event{
-		ObjectMeta:          metav1.ObjectMeta{GenerateName: about.Name + ".", Namespace: namespace},
+	// With a name of its own an Event that is tried again is never there twice.
+	name := fmt.Sprintf("%.200s.%x.%x", about.Name, now.UnixNano(), p.count.Add(1))
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(about.Kind + about.Namespace + "/" + about.Name)) // it never fails
+	l := &p.lanes[h.Sum32()%lanes]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, &corev1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Name: name, Namespace: namespace},
 		InvolvedObject:      about,
 		Type:                eventType,
 		Reason:              reason,
@@ -46,11 +86,81 @@ func (p *Poster) Post(ctx context.Context, about corev1.ObjectReference, eventTy
 		FirstTimestamp:      now,
 		LastTimestamp:       now,
 		Count:               1,
+	})
+	select {
+	case l.filled <- struct{}{}:
+	default:
 	}
-	if _, err := p.client.CoreV1().Events(namespace).Create(ctx, e, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("posting event %s about %s %s: %w", reason, about.Kind, about.Name, err)
+}
+
+// Run posts until ctx ends, and then what is left for as long as patience allows.
+func (p *Poster) Run(ctx context.Context, patience time.Duration) {
+	posting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, stop) })()
+	var all sync.WaitGroup
+	for i := range p.lanes {
+		all.Go(func() {
+			l := &p.lanes[i]
+			for {
+				p.drain(posting, l)
+				select {
+				case <-l.filled:
+				case <-ctx.Done():
+					p.drain(posting, l)
+					return
+				}
+			}
+		})
 	}
-	return nil
+	all.Wait()
+}
+
+// drain posts what is in a lane, until it is empty or ctx ends.
+func (p *Poster) drain(ctx context.Context, l *lane) {
+	retry := firstRetry
+	for ctx.Err() == nil {
+		e := l.first()
+		if e == nil {
+			return
+		}
+		_, err := p.client.CoreV1().Events(e.Namespace).Create(ctx, e, metav1.CreateOptions{})
+		if err == nil || apierrors.IsAlreadyExists(err) || hopeless(err) {
+			if hopeless(err) {
+				p.log.Warn("an Event cannot be posted", zap.String("about", e.InvolvedObject.Kind+" "+e.InvolvedObject.Name),
+					zap.String("reason", e.Reason), zap.Error(err))
+			}
+			l.drop()
+			retry = firstRetry
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry):
+			retry = min(2*retry, lastRetry)
+		}
+	}
+}
+
+// hopeless says that an Event will not be taken at another try either: its namespace is going, say.
+func hopeless(err error) bool {
+	return apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+}
+
+func (l *lane) first() *corev1.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) == 0 {
+		return nil
+	}
+	return l.queue[0]
+}
+
+func (l *lane) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
 }
 
 // shorten cuts what is longer than an Event may be, between two characters.
