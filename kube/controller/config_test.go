@@ -258,12 +258,25 @@ func TestMetrics(t *testing.T) {
 		c.configure(pool("10.0.0.0/24", "fd00::/64"))
 		leader, follower := c.start("a"), c.start("b")
 		c.add("web")
+		c.add("lost", asks("network-lb.kontena.io/address-pool", "none"))
+		var refused atomic.Bool
+		c.refusing(func(string) error {
+			if refused.Swap(true) {
+				return nil
+			}
+			return errors.New("no")
+		})
 		settle()
 		for _, tt := range []struct {
 			metrics prometheus.Gatherer
 			want    string
 		}{
 			{leader.Metrics(), `
+# HELP network_lb_api_errors_total Writes that the API server refused or did not answer, conflicts included, and that are tried again; a counter.
+# TYPE network_lb_api_errors_total counter
+network_lb_api_errors_total{operation="config"} 0
+network_lb_api_errors_total{operation="report"} 0
+network_lb_api_errors_total{operation="status"} 1
 # HELP network_lb_config_generation How many configuration documents were accepted until the one in force; 0 with a file.
 # TYPE network_lb_config_generation gauge
 network_lb_config_generation 1
@@ -281,8 +294,16 @@ network_lb_pool_addresses{family="IPv6",pool="main"} 1.8446744073709552e+19
 # TYPE network_lb_pool_addresses_in_use gauge
 network_lb_pool_addresses_in_use{family="IPv4",pool="main"} 1
 network_lb_pool_addresses_in_use{family="IPv6",pool="main"} 0
+# HELP network_lb_services_pending Services that wait for an address, by the reason in their condition.
+# TYPE network_lb_services_pending gauge
+network_lb_services_pending{reason="NoMatchingPool"} 1
 `},
 			{follower.Metrics(), `
+# HELP network_lb_api_errors_total Writes that the API server refused or did not answer, conflicts included, and that are tried again; a counter.
+# TYPE network_lb_api_errors_total counter
+network_lb_api_errors_total{operation="config"} 0
+network_lb_api_errors_total{operation="report"} 0
+network_lb_api_errors_total{operation="status"} 0
 # HELP network_lb_config_generation How many configuration documents were accepted until the one in force; 0 with a file.
 # TYPE network_lb_config_generation gauge
 network_lb_config_generation 1
@@ -294,7 +315,11 @@ network_lb_config_stale 0
 network_lb_controller_leading 0
 `},
 		} {
-			if err := testutil.GatherAndCompare(tt.metrics, strings.NewReader(tt.want)); err != nil {
+			names := []string{
+				"network_lb_config_generation", "network_lb_config_stale", "network_lb_controller_leading", "network_lb_pool_addresses",
+				"network_lb_pool_addresses_in_use", "network_lb_services_pending", "network_lb_api_errors_total",
+			}
+			if err := testutil.GatherAndCompare(tt.metrics, strings.NewReader(tt.want), names...); err != nil {
 				t.Error(err)
 			}
 		}

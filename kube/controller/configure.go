@@ -184,7 +184,7 @@ func (c *Controller) keep(ctx context.Context, seen, v document.Version) error {
 	}
 	_, err = c.opts.Client.CoreV1().Secrets(c.opts.Namespace).Patch(ctx, c.opts.LastGood, types.MergePatchType, patch,
 		metav1.PatchOptions{FieldManager: "network-lb-controller"})
-	return err
+	return c.counts.failed(keepingConfig, err)
 }
 
 // accepted says that a document is in force.

@@ -59,6 +59,7 @@ type Options struct {
 type Controller struct {
 	opts     Options
 	log      *zap.Logger
+	counts   counts
 	events   *events.Poster
 	informer cache.SharedIndexInformer // of all Services
 	spaces   cache.SharedIndexInformer // of all Namespaces, for their labels
@@ -84,7 +85,7 @@ func New(o Options) *Controller {
 	}
 	retry := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
 	return &Controller{
-		opts: o, log: o.Logger, look: make(chan struct{}, 1),
+		opts: o, log: o.Logger, counts: newCounts(), look: make(chan struct{}, 1),
 		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity, o.Logger),
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
 			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),

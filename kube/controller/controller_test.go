@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -54,6 +55,34 @@ func TestAssigns(t *testing.T) {
 			t.Errorf("with nothing to change %q was written", got)
 		}
 		c.wantEvents("web", "Allocated")
+	})
+}
+
+// Looking again at everything, ten times, asks nothing of the API server but the Lease.
+func TestConvergedMeansNoRequest(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.0/28", "fd00::/64"))
+		r := c.start("a")
+		for i := range 20 {
+			c.add(fmt.Sprint("web-", i))
+		}
+		c.add("lost", asks("network-lb.kontena.io/address-pool", "none"))
+		c.add("theirs", shows("", "192.0.2.1"))
+		pass()
+		c.ClearActions()
+		c.reported()
+		for range 10 {
+			r.enqueueAll()
+			pass()
+		}
+		for _, a := range c.Actions() {
+			if a.GetResource().Resource != "leases" {
+				t.Errorf("asked to %s %s", a.GetVerb(), a.GetResource().Resource)
+			}
+		}
+		if n := c.reported(); n > 0 {
+			t.Errorf("%d reports", n)
+		}
 	})
 }
 

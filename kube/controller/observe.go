@@ -1,12 +1,5 @@
 package controller
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/kontena/network-lb/kube/document"
-	"github.com/kontena/network-lb/kube/serve"
-)
-
 // Status is what a person can look at.
 type Status struct {
 	Leading bool         `json:"leading"`
@@ -48,38 +41,4 @@ func (c *Controller) Status() Status {
 		}
 	}
 	return s
-}
-
-var (
-	leadingDesc = prometheus.NewDesc("network_lb_controller_leading",
-		"1 in the replica that assigns addresses.", nil, nil)
-	sizeDesc = prometheus.NewDesc("network_lb_pool_addresses",
-		"Addresses in the pool.", []string{"pool", "family"}, nil)
-	inUseDesc = prometheus.NewDesc("network_lb_pool_addresses_in_use",
-		"Addresses of the pool that a Service has.", []string{"pool", "family"}, nil)
-)
-
-// Descs describe all of the controller's metrics.
-var Descs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, leadingDesc, sizeDesc, inUseDesc}
-
-// Metrics returns the controller's metrics; docs/metrics.md lists them.
-func (c *Controller) Metrics() prometheus.Gatherer { return serve.Gauges(Descs, c.measure) }
-
-func (c *Controller) measure(set serve.Gauge) {
-	c.mu.Lock()
-	allocator, documents, leading := c.allocator, c.documents, c.leading
-	c.mu.Unlock()
-	set(leadingDesc, serve.Truth(leading))
-	set(document.StaleDesc, serve.Truth(documents.problem() != nil))
-	if documents.kept != nil {
-		set(document.GenerationDesc, float64(documents.kept.Generation))
-	}
-	if allocator == nil {
-		return
-	}
-	for _, u := range allocator.Usage() {
-		size, _ := u.Size.Float64()
-		set(sizeDesc, size, u.Pool, u.Family.String())
-		set(inUseDesc, float64(u.InUse), u.Pool, u.Family.String())
-	}
 }

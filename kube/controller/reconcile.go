@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +25,9 @@ func (c *Controller) work(ctx context.Context) {
 		if stop {
 			return
 		}
+		began := time.Now()
 		err := c.reconcile(ctx, key)
+		c.counts.timed(began)
 		switch {
 		case ctx.Err() != nil:
 		case err == nil, apierrors.IsNotFound(err): // it is gone, and the cache will say so
@@ -188,5 +191,5 @@ func (c *Controller) write(ctx context.Context, s objects.Service, want status) 
 func (c *Controller) patch(ctx context.Context, s objects.Service, want status) error {
 	_, err := c.opts.Client.CoreV1().Services(s.Namespace).Patch(ctx, s.Name, types.StrategicMergePatchType,
 		patchOf(s, want, metav1.Now()), metav1.PatchOptions{FieldManager: "network-lb-controller"}, "status")
-	return err
+	return c.counts.failed(writingStatus, err)
 }

@@ -246,6 +246,7 @@ func (r *reporter) write(ctx context.Context, pool reports.AddressPool) error {
 		u.SetResourceVersion(before.GetResourceVersion())
 		_, err = r.pools.Update(ctx, u, metav1.UpdateOptions{})
 	}
+	_ = r.c.counts.failed(writingReport, err)
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) { // the cache is about to learn what is there
 		r.ask(true)
 		return nil
