@@ -5,7 +5,7 @@ import "fmt"
 // ChartKeys are the keys of the chart's values that are the chart's own and no part of the document. What they may
 // say is for the chart's values.schema.json to check.
 var ChartKeys = []string{
-	"common_annotations", "common_labels", "controller", "global", "guard", "image", "log_level", "pod_monitor",
+	"common_annotations", "common_labels", "controller", "crds", "global", "guard", "image", "log_level", "pod_monitor",
 	"service_monitor", "speaker",
 }
 

@@ -17,6 +17,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -75,6 +76,18 @@ func renderAs(chrt *chart.Chart, name, ns, kubernetes string, values map[string]
 	return engine.Render(chrt, top)
 }
 
+// kinds are those of Kubernetes that a chart may render.
+func kinds(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	all := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
 func mustRender(t *testing.T, values map[string]any) map[string]string {
 	t.Helper()
 	files, err := render(t, values)
@@ -93,7 +106,7 @@ type object interface {
 // objects reads all that was rendered. A field that Kubernetes does not know is an error.
 func objects(t *testing.T, files map[string]string) []object {
 	t.Helper()
-	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	decoder := serializer.NewCodecFactory(kinds(t), serializer.EnableStrict).UniversalDeserializer()
 	var all []object
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if path.Base(file) == "NOTES.txt" {

@@ -15,6 +15,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -83,7 +84,7 @@ func (r references) check(one object) {
 		r.document(o.Data["config.yaml"])
 	case *unstructured.Unstructured:
 		r.monitor(o)
-	case *rbacv1.ClusterRole, *rbacv1.Role, *corev1.ServiceAccount, *corev1.Secret:
+	case *rbacv1.ClusterRole, *rbacv1.Role, *corev1.ServiceAccount, *corev1.Secret, *apiextensionsv1.CustomResourceDefinition:
 	default:
 		r.t.Errorf("nobody checks what the %T %s refers to", o, o.GetName())
 	}

@@ -146,6 +146,7 @@ func TestNamesAndNamespaces(t *testing.T) {
 		"ClusterRole NAME-controller", "ClusterRole NAME-guard", "ClusterRole NAME-speaker",
 		"ClusterRoleBinding NAME-controller", "ClusterRoleBinding NAME-guard", "ClusterRoleBinding NAME-speaker",
 		"ConfigMap NAME-config", "ConfigMap NAME-guard",
+		"CustomResourceDefinition addresspools.network-lb.kontena.io",
 		"DaemonSet NAME-speaker", "Deployment NAME-controller",
 		"Job NAME-guard", "PodDisruptionBudget NAME-controller",
 		"Role NAME-controller", "Role NAME-guard", "Role NAME-speaker",
@@ -161,9 +162,9 @@ func TestNamesAndNamespaces(t *testing.T) {
 			}
 			var got []string
 			for _, one := range objects(t, files) {
-				got = append(got, kind(one)+" "+strings.Replace(one.GetName(), name, "NAME", 1))
+				got = append(got, kind(one)+" "+strings.Replace(one.GetName(), name+"-", "NAME-", 1))
 				wantNamespace := ns
-				if strings.HasPrefix(kind(one), "Cluster") {
+				if strings.HasPrefix(kind(one), "Cluster") || kind(one) == "CustomResourceDefinition" {
 					wantNamespace = ""
 				}
 				if one.GetNamespace() != wantNamespace {

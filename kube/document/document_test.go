@@ -127,6 +127,22 @@ func TestThereAtTheStart(t *testing.T) {
 	})
 }
 
+// Nothing else is asked for than the object: a process may read no other kind.
+func TestFollowAsksForOneKind(t *testing.T) {
+	for place, resource := range map[Place]string{InConfigMap("system", "config"): "configmaps", InSecret("system", "config"): "secrets"} {
+		inBubble(t, place, func(f *follower) {
+			f.start()
+			time.Sleep(time.Second)
+			f.want("none", "there is no")
+			for _, a := range f.client.Actions() {
+				if a.GetResource().Resource != resource {
+					f.t.Errorf("%s: %s %s", place, a.GetVerb(), a.GetResource().Resource)
+				}
+			}
+		})
+	}
+}
+
 func TestGeneration(t *testing.T) {
 	inBubble(t, InSecret("system", "config"), func(f *follower) {
 		for text, want := range map[string]int64{"12": 12, "nonsense": 0, "": 0} {

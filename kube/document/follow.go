@@ -34,9 +34,11 @@ func Follow(ctx context.Context, client kubernetes.Interface, p Place, changed f
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", p.name).String()
 		}))
-	informer := factory.Core().V1().ConfigMaps().Informer()
+	var informer cache.SharedIndexInformer // asking the factory for one has it list and watch
 	if p.kind == "Secret" {
 		informer = factory.Core().V1().Secrets().Informer()
+	} else {
+		informer = factory.Core().V1().ConfigMaps().Informer()
 	}
 	var turn sync.Mutex
 	told := false

@@ -18,6 +18,10 @@
 {{ include "network-lb.fullname" . }}-controller
 {{- end }}
 
+{{- define "network-lb.controllerRole" -}}
+{{ include "network-lb.fullname" . }}-controller
+{{- end }}
+
 {{/* The name of a component's ServiceAccount, ours or the user's: (list . "speaker"). */}}
 {{- define "network-lb.serviceAccount" -}}
 {{- $top := index . 0 -}}

@@ -12,9 +12,15 @@ path, value and what would be right.
 {{- end -}}
 {{- range $i, $pool := .Values.address_pools -}}
   {{- $path := printf "address_pools[%d]" $i -}}
-  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign" "avoid_buggy_ips" "max_per_namespace" "namespace_selectors" "service_selectors")) -}}
+  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign" "avoid_buggy_ips" "sticky_ttl" "max_per_namespace" "namespace_selectors" "service_selectors")) -}}
   {{- range $key := list "namespace_selectors" "namespace-selectors" "namespaceSelectors" "service_selectors" "service-selectors" "serviceSelectors" -}}
     {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $pool $key)) -}}
+  {{- end -}}
+  {{- range $key := list "sticky_ttl" "sticky-ttl" "stickyTtl" "stickyTTL" "cooldown" -}}
+    {{- $span := get $pool $key -}}
+    {{- if and $span (not (kindIs "string" $span)) -}}
+      {{- include "network-lb.mistake" (list $found (printf "%s.%s" $path $key) (printf "%d has no unit: write a number with a unit, such as 90s, 10m or 24h, or 0" (int64 $span))) -}}
+    {{- end -}}
   {{- end -}}
   {{- with get $found.names $pool.name -}}
     {{- include "network-lb.mistake" (list $found (printf "%s.name" $path) (printf "%q is the name of %s too: give each pool a name of its own" $pool.name .)) -}}
@@ -98,7 +104,7 @@ like a key with its value is refused here too, which the schema would quote: pas
 {{- range $key := index . 3 -}}
   {{- $camel := $key | camelcase | untitle -}}
   {{- $used := list -}}
-  {{- range $spelling := uniq (list $key (replace "_" "-" $key) $camel (replace "Asn" "ASN" $camel) (replace "Ips" "IPs" $camel)) -}}
+  {{- range $spelling := uniq (list $key (replace "_" "-" $key) $camel (replace "Asn" "ASN" $camel) (replace "Ips" "IPs" $camel) (replace "Ttl" "TTL" $camel)) -}}
     {{- if hasKey $element $spelling -}}{{- $used = append $used $spelling -}}{{- end -}}
   {{- end -}}
   {{- if gt (len $used) 1 -}}
