@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -59,7 +60,8 @@ func (c *Controller) beginReports(ctx context.Context) (*reporter, []ipam.Rememb
 		switch {
 		case err == nil:
 			r.pools = pools
-			return r, c.remembered(list)
+			r.own(ctx)
+			return r, r.remembered(list)
 		case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
 			c.log.Warn("there will be no reports, and releases are not remembered when the leader changes; see crds.install of the chart", zap.Error(err))
 			return r, nil
@@ -74,12 +76,15 @@ func (c *Controller) beginReports(ctx context.Context) (*reporter, []ipam.Rememb
 }
 
 // remembered returns the releases in the reports. One that a hand has spoilt is left out.
-func (c *Controller) remembered(list *unstructured.UnstructuredList) []ipam.Remembered {
+func (r *reporter) remembered(list *unstructured.UnstructuredList) []ipam.Remembered {
 	var all []ipam.Remembered
 	for i := range list.Items {
+		if !r.ours(&list.Items[i]) {
+			continue
+		}
 		pool, err := reports.ToAddressPool(&list.Items[i])
 		if err != nil {
-			c.log.Warn("what was remembered is lost", zap.Error(err))
+			r.c.log.Warn("what was remembered is lost", zap.Error(err))
 			continue
 		}
 		for _, m := range pool.Status.Remembered {
@@ -129,7 +134,6 @@ func (r *reporter) run(ctx context.Context) {
 	if r.pools == nil {
 		return
 	}
-	r.own(ctx)
 	r.watch(ctx)
 	last := time.Time{}
 	for {
@@ -201,21 +205,20 @@ func (r *reporter) turn(ctx context.Context) error {
 		r.turned = make(chan struct{})
 	}()
 	wanted := map[string]bool{}
+	var errs []error
 	for _, pool := range r.c.poolReports() {
 		wanted[pool.Name] = true
-		if err := r.write(ctx, pool); err != nil {
-			return err
-		}
+		errs = append(errs, r.write(ctx, pool))
 	}
 	for _, o := range r.store.List() {
 		if u, ok := o.(*unstructured.Unstructured); ok && !wanted[u.GetName()] && r.ours(u) {
 			err := r.pools.Delete(ctx, u.GetName(), metav1.DeleteOptions{})
 			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("deleting AddressPool %s: %w", u.GetName(), err)
+				errs = append(errs, fmt.Errorf("deleting AddressPool %s: %w", u.GetName(), err))
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // ours says that a report belongs to this installation.

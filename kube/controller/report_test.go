@@ -220,11 +220,11 @@ func TestReportOfAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.reported()
-		c.configure(pool("10.0.0.1"))
+		c.configure("address_pools:\n- {name: main, protocol: layer2, addresses: [10.0.0.1]}\n- {name: ours, protocol: layer2, addresses: [10.0.1.0/24]}\n")
 		c.start("a")
 		pass()
-		if n := c.reported(); n > 0 {
-			t.Errorf("%d writes", n)
+		if n := c.reported(); n < 1 || c.report("ours") == nil || c.report("main").OwnerReferences[0].UID != "other" {
+			t.Errorf("%d writes, %+v", n, c.report("main"))
 		}
 	})
 }

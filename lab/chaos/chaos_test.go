@@ -1,0 +1,183 @@
+package chaos
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/kontena/network-lb/lab"
+)
+
+var (
+	keep = flag.Bool("keep", false, "use the lab that is up, and leave it up")
+	seed = flag.Uint64("seed", 1, "of the first round; the others count on from there")
+)
+
+const (
+	system = "chaos"       // namespace of the controllers' own objects
+	load   = "chaos-load"  // namespace of the Services
+	class  = "lab.test/lb" // of the Services, so that no other controller in the lab handles them
+	size   = 150           // addresses of the pool, fewer than Services
+	lastV4 = "10.77.0.149" // the last of them
+	pools  = "load_balancer_class: " + class + "\naddress_pools: [{name: main, protocol: layer2, addresses: [10.77.0.0-" + lastV4 + ", 'fd77::/64'], cooldown: 0}]\n"
+)
+
+// world is the lab with a controller's objects in it, and no controller yet.
+type world struct {
+	t       testing.TB
+	lab     *lab.Cluster
+	client  kubernetes.Interface
+	program string
+	log     string
+}
+
+var theLab *lab.Cluster
+
+var quiet = lab.Options{Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if theLab != nil && !*keep {
+		if err := lab.Down(context.Background(), quiet); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// newWorld brings the lab up if it is not, and makes what the chart would make for a controller.
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	if testing.Short() || os.Geteuid() != 0 {
+		t.Skip("needs root and a Kubernetes cluster in network namespaces; not with -short")
+	}
+	ctx := t.Context()
+	if theLab == nil {
+		if !*keep {
+			if err := lab.Down(ctx, quiet); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := lab.Up(ctx, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theLab = c
+	}
+	config, err := theLab.RESTConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS = -1
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, lab: theLab, client: client, program: filepath.Join(t.TempDir(), "controller"), log: filepath.Join(t.TempDir(), "controller.log")}
+	build := exec.CommandContext(ctx, "go", "build", "-o", w.program, "./cmd/controller")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	w.furnish()
+	t.Cleanup(w.clear)
+	return w
+}
+
+// furnish makes the namespaces, the document and the place for its copy.
+func (w *world) furnish() {
+	w.t.Helper()
+	w.clear()
+	ctx := w.t.Context()
+	for _, name := range []string{system, load} {
+		if _, err := w.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	document := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "network-lb-config"}, Data: map[string]string{"config.yaml": pools}}
+	if _, err := w.client.CoreV1().ConfigMaps(system).Create(ctx, document, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	kept := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "network-lb-last-good"}}
+	if _, err := w.client.CoreV1().Secrets(system).Create(ctx, kept, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// clear takes the namespaces away, and waits until they are gone.
+func (w *world) clear() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for _, name := range []string{load, system} {
+		for {
+			err := w.client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
+			if apierrors.IsNotFound(err) {
+				break
+			}
+			if ctx.Err() != nil {
+				w.t.Errorf("namespace %s does not go away: %v", name, err)
+				return
+			}
+			pause()
+		}
+	}
+	if w.t.Failed() {
+		if log, err := os.ReadFile(w.log); err == nil {
+			w.t.Logf("the end of the controllers' log:\n%s", log[max(0, len(log)-8000):])
+		}
+	}
+}
+
+// pause is the time between two looks at something that is about to change.
+func pause() { time.Sleep(20 * time.Millisecond) }
+
+// start runs a controller under a name in the Lease.
+func (w *world) start(identity string) *lab.Cmd {
+	w.t.Helper()
+	log, err := os.OpenFile(w.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd, err := w.lab.Command(context.Background(), lab.Control, w.program, "--kubeconfig="+w.lab.Kubeconfig(), "--namespace="+system,
+		"--identity="+identity, "--listen=", "--status-listen=")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	return cmd
+}
+
+// leader returns who has the Lease.
+func (w *world) leader() string {
+	lease, err := w.client.CoordinationV1().Leases(system).Get(w.t.Context(), "network-lb-controller", metav1.GetOptions{})
+	if err != nil || lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *lease.Spec.HolderIdentity
+}
+
+// until waits until something holds; a broken test gives up after two minutes.
+func (w *world) until(what string, holds func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !holds(); pause() {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not within two minutes: %s", what)
+		}
+	}
+}
