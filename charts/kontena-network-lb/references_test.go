@@ -229,8 +229,8 @@ func option(args []string, name string) string {
 	return ""
 }
 
-// TestRolesNameWhatFlagsName: the Lease, the ConfigMap and the Secret that a program is told to use are those that it
-// may use.
+// TestRolesNameWhatFlagsName: the Lease, the ConfigMap, the Secret and the ClusterRole that a program is told to use are
+// those that it may use.
 func TestRolesNameWhatFlagsName(t *testing.T) {
 	all := objects(t, mustRender(t, readValues(t, "testdata/good/addon.yaml")))
 	for component, pod := range (references{t: t, all: all}).templates() {
@@ -242,6 +242,12 @@ func TestRolesNameWhatFlagsName(t *testing.T) {
 			if name != "" && !named {
 				t.Errorf("no rule of %s names the %s of --%s", component, name, flag)
 			}
+		}
+		role := option(pod.Spec.Containers[0].Args, "cluster-role")
+		if role != "" && !slices.ContainsFunc(find[*rbacv1.ClusterRole](t, all, role).Rules, func(rule rbacv1.PolicyRule) bool {
+			return slices.Contains(rule.Resources, "clusterroles") && slices.Equal(rule.ResourceNames, []string{role}) && slices.Equal(rule.Verbs, []string{"get"})
+		}) {
+			t.Errorf("%s cannot get its owner, the ClusterRole %s", component, role)
 		}
 	}
 }
