@@ -52,7 +52,7 @@ func TestExampleService(t *testing.T) {
 func TestDisabledRendersNothing(t *testing.T) {
 	for _, values := range []map[string]any{
 		{"enabled": false},
-		{"enabled": false, "address_pools": nil, "peers": nil, "node_selector": nil, "tolerations": nil, "release": nil, "schema_version": nil, "global": map[string]any{}},
+		{"enabled": false, "address_pools": nil, "peers": nil, "node_selector": nil, "tolerations": nil, "load_balancer_class": nil, "release": nil, "schema_version": nil, "global": map[string]any{}},
 	} {
 		files := mustRender(t, values)
 		if got := objects(t, files); len(got) > 0 {
@@ -69,6 +69,7 @@ func TestDisabledRendersNothing(t *testing.T) {
 func TestConfigMapHoldsTheDocument(t *testing.T) {
 	defaults := map[string]any{
 		"schema_version": 1.0, "enabled": true, "node_selector": map[string]any{}, "tolerations": []any{}, "peers": []any{}, "release": []any{},
+		"load_balancer_class": "",
 	}
 	for _, file := range append(documents(t, "good"), "testdata/everything.yaml", "../../examples/bgp.yaml", "../../examples/layer2.yaml") {
 		t.Run(path.Base(file), func(t *testing.T) {
@@ -100,7 +101,7 @@ func TestConfigMapHoldsTheDocument(t *testing.T) {
 // TestNullsLeaveDefaultsOut is Helm's own way to take a default away.
 func TestNullsLeaveDefaultsOut(t *testing.T) {
 	values := readValues(t, "testdata/good/minimal.yaml")
-	for _, key := range []string{"schema_version", "node_selector", "tolerations", "peers", "release"} {
+	for _, key := range []string{"schema_version", "node_selector", "tolerations", "load_balancer_class", "peers", "release"} {
 		values[key] = nil
 	}
 	config := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")

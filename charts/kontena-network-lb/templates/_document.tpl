@@ -1,6 +1,6 @@
 {{/* The configuration document, as the programs read it: the values' part of it without a password. */}}
 {{- define "network-lb.document" -}}
-{{- $document := pick .Values "schema_version" "enabled" "node_selector" "tolerations" "address_pools" "peers" "release" -}}
+{{- $document := pick .Values "schema_version" "enabled" "node_selector" "tolerations" "load_balancer_class" "address_pools" "peers" "release" -}}
 {{- with .Values.peers -}}
   {{- $split := dict "top" $ "peers" list "passwords" dict -}}
   {{- include "network-lb.splitPeers" $split -}}
