@@ -19,7 +19,7 @@ func TestClass(t *testing.T) {
 		r := c.start("a")
 		c.add("plain")
 		c.add("edge", ofClass("example.com/edge"))
-		c.add("theirs", ofClass("example.com/other"), shows("", "10.0.0.2"))
+		c.add("theirs", ofClass("example.com/other"), shows("Allocated", "10.0.0.2")) // another installation's
 		settle()
 		c.want("plain", "10.0.0.1 Allocated")
 		c.want("edge", "- -")
@@ -32,7 +32,7 @@ func TestClass(t *testing.T) {
 		c.configure("release: [10.0.0.9, main]\n" + edge + pool("10.0.0.1-10.0.0.2"))
 		c.want("plain", "- -")
 		c.want("edge", "10.0.0.2 Allocated") // which somebody else's Service of another class shows too; the other one cools
-		c.want("theirs", "10.0.0.2 -")
+		c.want("theirs", "10.0.0.2 Allocated")
 		if err := r.end(); err != nil {
 			t.Fatal(err)
 		}

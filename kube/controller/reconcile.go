@@ -60,12 +60,7 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 	}
 	s := objects.FromService(svc)
 	if !s.Handled(c.class()) {
-		c.letGo(allocator, key)
-		if s.Allocated == nil {
-			return nil
-		}
-		// Where somebody else wrote the addresses, only our condition goes.
-		return c.patch(ctx, s, status{clear: true, keep: s.Allocated.Reason == reasonForeign})
+		return c.leave(ctx, s, allocator)
 	}
 	labels, known := c.space(s.Namespace)
 	if !known {
@@ -87,6 +82,21 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 		return shown
 	}
 	return c.write(ctx, s, want)
+}
+
+// leave lets go of a Service that is not handled, or no longer. One of another class is another installation's, unless
+// it had its address from here. The address is kept for it until its status shows it no more.
+func (c *Controller) leave(ctx context.Context, s objects.Service, allocator *ipam.Allocator) error {
+	_, err := allocator.Lookup(ipam.Owner(s.Key()))
+	stranger := errors.Is(err, ipam.ErrUnknownOwner)
+	if s.Allocated != nil && !(stranger && s.LoadBalancer) {
+		// Where somebody else wrote the addresses, only our condition goes.
+		if err := c.patch(ctx, s, status{clear: true, keep: s.Allocated.Reason == reasonForeign}); err != nil {
+			return err
+		}
+	}
+	c.letGo(allocator, s.Key())
+	return nil
 }
 
 // ask tells the allocator what a Service asks for. One that is new to it may have an address already.

@@ -49,7 +49,7 @@ func (c *Controller) elsewhere(addrs []netip.Addr, s objects.Service, allocator 
 		for _, key := range keys {
 			// Who waits or is not known has none. Who has it too shares it.
 			other, _ := allocator.Lookup(ipam.Owner(key))
-			if key != s.Key() && !slices.Contains(other.Addrs(), a) && c.concerns(key) {
+			if key != s.Key() && !slices.Contains(other.Addrs(), a) && c.concerns(key, allocator) {
 				return fmt.Errorf("%s is still in the status of %s: %w", a, key, errShown)
 			}
 		}
@@ -57,13 +57,18 @@ func (c *Controller) elsewhere(addrs []netip.Addr, s objects.Service, allocator 
 	return nil
 }
 
-// concerns says that a Service is handled, or still carries our condition.
-func (c *Controller) concerns(key string) bool {
+// concerns says that what a Service shows is our business: it is handled, was so until now, or is no longer of type
+// LoadBalancer. One of another class may show what it likes.
+func (c *Controller) concerns(key string, allocator *ipam.Allocator) bool {
 	o, found, err := c.informer.GetStore().GetByKey(key)
 	svc, ok := o.(*corev1.Service)
 	if err != nil || !found || !ok {
 		return false
 	}
 	s := objects.FromService(svc)
-	return s.Allocated != nil || s.Handled(c.class())
+	if s.Handled(c.class()) || !s.LoadBalancer {
+		return true
+	}
+	_, err = allocator.Lookup(ipam.Owner(key))
+	return !errors.Is(err, ipam.ErrUnknownOwner)
 }

@@ -11,7 +11,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	clientwatch "k8s.io/client-go/tools/watch"
 )
 
 // history follows the Services in the order in which the API server has stored them, and reports each moment at which
@@ -38,7 +41,11 @@ func (w *world) follow(ctx context.Context) *history {
 	for i := range list.Items {
 		h.services[list.Items[i].UID] = &list.Items[i]
 	}
-	events, err := w.client.CoreV1().Services(load).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+	events, err := clientwatch.NewRetryWatcherWithContext(ctx, list.ResourceVersion, cache.ToWatcherWithContext(&cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return w.client.CoreV1().Services(load).Watch(ctx, o)
+		},
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +53,8 @@ func (w *world) follow(ctx context.Context) *history {
 		for e := range events.ResultChan() {
 			if s, ok := e.Object.(*corev1.Service); ok {
 				h.take(e.Type, s)
+			} else {
+				h.note("the watch says %v: %v", e.Type, e.Object)
 			}
 		}
 	}()
@@ -82,6 +91,12 @@ func (h *history) take(what watch.EventType, s *corev1.Service) {
 	}
 }
 
+func (h *history) note(format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.report(format, args...)
+}
+
 func (h *history) report(format string, args ...any) {
 	if len(h.bad) < 20 {
 		h.bad = append(h.bad, fmt.Sprintf(format, args...))
@@ -102,7 +117,10 @@ func (h *history) seen(w *world) []*corev1.Service {
 		all = nil
 		for i := range list.Items {
 			mine := h.services[list.Items[i].UID]
-			if mine == nil || mine.ResourceVersion < list.Items[i].ResourceVersion && len(mine.ResourceVersion) <= len(list.Items[i].ResourceVersion) {
+			if mine == nil {
+				return false
+			}
+			if order, err := resourceversion.CompareResourceVersion(mine.ResourceVersion, list.Items[i].ResourceVersion); err != nil || order < 0 {
 				return false
 			}
 			all = append(all, mine)
