@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/cli/values"
-	"helm.sh/helm/v3/pkg/getter"
+	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
 
 	"github.com/kontena/network-lb/lab"
@@ -42,18 +40,10 @@ func Import(ctx context.Context, c *lab.Cluster, root string) error {
 	return c.ImportImage(ctx, tar)
 }
 
-// Install installs or upgrades the chart in root with a values file and settings of the form key=value, waits
-// until everything is ready, and returns what the chart has to say.
-func Install(ctx context.Context, c *lab.Cluster, root, valuesFile string, set ...string) (notes string, err error) {
-	chart, err := loader.Load(filepath.Join(root, "charts", "kontena-network-lb"))
-	if err != nil {
-		return "", fmt.Errorf("loading the chart: %w", err)
-	}
-	options := values.Options{Values: set}
-	if valuesFile != "" {
-		options.ValueFiles = []string{valuesFile}
-	}
-	vals, err := options.MergeValues(getter.Providers{})
+// Install is `helm upgrade --install --create-namespace --wait`. It returns what Helm says: the log of a hook as far as
+// the chart wants it shown, which there may be with an error too, and the notes.
+func Install(ctx context.Context, c *lab.Cluster, s Source) (said string, err error) {
+	chart, values, err := s.load()
 	if err != nil {
 		return "", err
 	}
@@ -61,32 +51,65 @@ func Install(ctx context.Context, c *lab.Cluster, root, valuesFile string, set .
 	if err != nil {
 		return "", err
 	}
-	if _, err := h.Releases.Last(Release); err == nil {
-		upgrade := action.NewUpgrade(h)
+	var done *release.Release
+	if _, err = h.Releases.Last(Release); err == nil {
+		upgrade := action.NewUpgrade(&h.Configuration)
 		upgrade.Namespace, upgrade.Wait, upgrade.Timeout = Namespace, true, timeout
-		release, err := upgrade.RunWithContext(ctx, Release, chart, vals)
-		if err != nil {
-			return "", err
+		if done, err = upgrade.RunWithContext(ctx, Release, chart, values); err != nil {
+			return h.log.String(), fmt.Errorf("UPGRADE FAILED: %w", err)
 		}
-		return release.Info.Notes, nil
+	} else {
+		install := action.NewInstall(&h.Configuration)
+		install.ReleaseName, install.Namespace, install.CreateNamespace = Release, Namespace, true
+		install.Wait, install.Timeout = true, timeout
+		if done, err = install.RunWithContext(ctx, chart, values); err != nil {
+			return h.log.String(), fmt.Errorf("INSTALLATION FAILED: %w", err)
+		}
 	}
-	install := action.NewInstall(h)
-	install.ReleaseName, install.Namespace, install.CreateNamespace = Release, Namespace, true
-	install.Wait, install.Timeout = true, timeout
-	release, err := install.RunWithContext(ctx, chart, vals)
+	return h.log.String() + done.Info.Notes, nil
+}
+
+// Template is `helm template`, with what the lab's API server offers: all manifests, hooks too.
+func Template(ctx context.Context, c *lab.Cluster, s Source) (manifests string, err error) {
+	chart, values, err := s.load()
 	if err != nil {
 		return "", err
 	}
-	return release.Info.Notes, nil
+	h, err := helm(c)
+	if err != nil {
+		return "", err
+	}
+	install := action.NewInstall(&h.Configuration)
+	install.ReleaseName, install.Namespace, install.DryRun, install.DryRunOption = Release, Namespace, true, "server"
+	rendered, err := install.RunWithContext(ctx, chart, values)
+	if err != nil {
+		return "", err
+	}
+	for _, hook := range rendered.Hooks {
+		manifests += "---\n" + hook.Manifest + "\n"
+	}
+	return manifests + rendered.Manifest, nil
+}
+
+// Rollback is `helm rollback --wait` to the revision before the present one. It returns the log of a hook.
+func Rollback(c *lab.Cluster) (said string, err error) {
+	h, err := helm(c)
+	if err != nil {
+		return "", err
+	}
+	rollback := action.NewRollback(&h.Configuration)
+	rollback.Wait, rollback.Timeout = true, timeout
+	err = rollback.Run(Release)
+	return h.log.String(), err
 }
 
 // Uninstall removes what Install installed and waits until it is gone; nothing installed is no error.
-func Uninstall(_ context.Context, c *lab.Cluster) error {
+func Uninstall(c *lab.Cluster) error {
 	h, err := helm(c)
 	if err != nil {
 		return err
 	}
-	uninstall := action.NewUninstall(h)
+	uninstall := action.NewUninstall(&h.Configuration)
 	uninstall.Wait, uninstall.Timeout, uninstall.DeletionPropagation = true, timeout, "foreground"
 	if _, err := uninstall.Run(Release); err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
 		return err

@@ -1,7 +1,9 @@
 package addon
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/registry"
@@ -16,16 +18,22 @@ import (
 	"github.com/kontena/network-lb/lab"
 )
 
-// helm prepares Helm to work in the lab, as the operator.
-func helm(c *lab.Cluster) (*action.Configuration, error) {
+// session is Helm, working in a lab as the operator.
+type session struct {
+	action.Configuration
+	log bytes.Buffer // of hooks, as far as the chart wants it shown
+}
+
+func helm(c *lab.Cluster) (*session, error) {
 	config, err := c.RESTConfig()
 	if err != nil {
 		return nil, err
 	}
-	var h action.Configuration
+	var h session
 	if err := h.Init(restGetter{config}, Namespace, "secrets", func(string, ...any) {}); err != nil {
 		return nil, fmt.Errorf("preparing Helm: %w", err)
 	}
+	h.SetHookOutputFunc(func(_, _, _ string) io.Writer { return &h.log })
 	if h.RegistryClient, err = registry.NewClient(); err != nil {
 		return nil, fmt.Errorf("preparing Helm: %w", err)
 	}

@@ -29,7 +29,7 @@ const rounds = 20
 func BenchmarkAnnounce(b *testing.B) {
 	c := cluster(b)
 	ctx := context.Background()
-	if _, err := addon.Install(ctx, c, root, "testdata/bench.yaml"); err != nil {
+	if _, err := addon.Install(ctx, c, addon.Source{Chart: addon.Chart(root), Values: "testdata/bench.yaml"}); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { tidy(b, c) })

@@ -23,18 +23,25 @@ type command func(ctx context.Context, args []string) (string, error)
 // commands are the words, besides testscript's own.
 func commands(c *lab.Cluster) map[string]command {
 	return map[string]command{
-		// install VALUES [key=value...]: helm upgrade --install --wait with the working copy's chart.
-		"install": func(ctx context.Context, args []string) (string, error) {
-			return addon.Install(ctx, c, root, args[0], args[1:]...)
-		},
+		// install [-chart FOLDER] VALUES [key=value...]: helm upgrade --install --wait, of the working copy's chart
+		// if none is named.
+		"install": func(ctx context.Context, args []string) (string, error) { return addon.Install(ctx, c, source(args)) },
+		// template [-chart FOLDER] VALUES [key=value...]: helm template, with hooks.
+		"template": func(ctx context.Context, args []string) (string, error) { return addon.Template(ctx, c, source(args)) },
+		// rollback: helm rollback --wait, to the revision before.
+		"rollback": func(context.Context, []string) (string, error) { return addon.Rollback(c) },
 		// uninstall: helm uninstall --wait.
-		"uninstall": func(ctx context.Context, _ []string) (string, error) { return "", addon.Uninstall(ctx, c) },
+		"uninstall": func(context.Context, []string) (string, error) { return "", addon.Uninstall(c) },
+		// objects: all that the cluster holds in the addon's namespace or in none, but Events, a line each.
+		"objects": func(ctx context.Context, _ []string) (string, error) { return objects(ctx, c) },
 		// kubectl ARG...
 		"kubectl": func(ctx context.Context, args []string) (string, error) { return c.Kubectl(ctx, args...) },
 		// on HOST COMMAND...: a command on a host of the lab.
 		"on": func(ctx context.Context, args []string) (string, error) { return c.Exec(ctx, args[0], args[1:]...) },
-		// vtysh ROUTER COMMAND
-		"vtysh": func(ctx context.Context, args []string) (string, error) { return c.FRR(ctx, args[0], args[1]) },
+		// vtysh ROUTER COMMAND...
+		"vtysh": func(ctx context.Context, args []string) (string, error) {
+			return c.FRR(ctx, args[0], strings.Join(args[1:], "\n"))
+		},
 		// birdc COMMAND
 		"birdc": func(ctx context.Context, args []string) (string, error) { return c.BIRD(ctx, args[0]) },
 		// answers ADDRESS: the nodes that answer ARP for the address on the LAN, a line each.
@@ -43,7 +50,7 @@ func commands(c *lab.Cluster) map[string]command {
 }
 
 // needs is how many words each command takes at least.
-var needs = map[string]int{"install": 1, "kubectl": 1, "on": 2, "vtysh": 2, "birdc": 1, "answers": 1}
+var needs = map[string]int{"install": 1, "template": 1, "kubectl": 1, "on": 2, "vtysh": 2, "birdc": 1, "answers": 1}
 
 func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	words := commands(c)
@@ -78,6 +85,12 @@ func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, n
 			}
 		}
 	}
+	// cut: the Pods' way to the API server, for new connections, until the story ends or says `mend`.
+	out["cut"] = func(ts *testscript.TestScript, _ bool, _ []string) {
+		ts.Defer(func() { ts.Check(mend(c)) })
+		ts.Check(cut(c))
+	}
+	out["mend"] = func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(mend(c)) }
 	// eventually [!] PATTERN COMMAND...: until what the command prints matches; with !, until it does not.
 	out["eventually"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		want := true
@@ -125,35 +138,4 @@ func until(ts *testscript.TestScript, args []string, try func() (string, bool)) 
 			ts.Fatalf("%q: not within %s; the last answer was\n%s", args, patience, text)
 		}
 	}
-}
-
-var macPattern = regexp.MustCompile(`\[([0-9A-Fa-f:]{17})\]`)
-
-// answers asks for the address by ARP and returns the names of the nodes whose MAC came back.
-func answers(ctx context.Context, c *lab.Cluster, address string) (string, error) {
-	// arping's exit code says only whether anybody answered.
-	out, _ := c.Exec(ctx, lab.Client, "arping", "-c", "2", "-w", "3", "-I", "eth0", address)
-	var names []string
-	for _, m := range macPattern.FindAllStringSubmatch(out, -1) {
-		name, err := ownerOf(ctx, c, m[1])
-		if err != nil {
-			return "", err
-		}
-		names = append(names, name+"\n")
-	}
-	slices.Sort(names)
-	return strings.Join(slices.Compact(names), ""), nil
-}
-
-func ownerOf(ctx context.Context, c *lab.Cluster, mac string) (string, error) {
-	for _, h := range lab.Nodes() {
-		link, err := c.Exec(ctx, h.Name, "ip", "-oneline", "link", "show", "eth0")
-		if err != nil {
-			return "", err
-		}
-		if strings.Contains(link, "link/ether "+strings.ToLower(mac)) {
-			return h.Name, nil
-		}
-	}
-	return "", fmt.Errorf("no node has the MAC %s", mac)
 }

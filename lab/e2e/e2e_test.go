@@ -126,7 +126,7 @@ func tidy(t testing.TB, c *lab.Cluster) {
 		explain(ctx, t, c)
 	}
 	_, err := c.Kubectl(ctx, "delete", "service,deployment", "--selector", "!component", "--wait=true") // not Service kubernetes
-	if err := errors.Join(err, addon.Uninstall(ctx, c)); err != nil {
+	if err := errors.Join(err, addon.Uninstall(c)); err != nil {
 		t.Errorf("tidying up: %v", err)
 	}
 }

@@ -93,7 +93,7 @@ func (d *demo) install(ctx context.Context, root string) error {
 		return err
 	}
 	_ = show("cat values.yaml", values, nil)
-	_, err = addon.Install(ctx, d.cluster, root, file)
+	_, err = addon.Install(ctx, d.cluster, addon.Source{Chart: addon.Chart(root), Values: file})
 	if err := show("helm install network-lb charts/kontena-network-lb -n "+addon.Namespace+" -f values.yaml --wait", "installed\n", err); err != nil {
 		return err
 	}

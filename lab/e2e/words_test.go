@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kontena/network-lb/lab"
+	"github.com/kontena/network-lb/lab/addon"
+)
+
+// source reads the arguments of the words that take a chart: [-chart FOLDER] VALUES [key=value...].
+func source(args []string) addon.Source {
+	s := addon.Source{Chart: addon.Chart(root)}
+	if len(args) > 2 && args[0] == "-chart" {
+		s.Chart, args = args[1], args[2:]
+	}
+	s.Values, s.Set = args[0], args[1:]
+	return s
+}
+
+// objects lists what the cluster holds in the addon's namespace or in none, but Events, as KIND/NAME.
+func objects(ctx context.Context, c *lab.Cluster) (string, error) {
+	var all strings.Builder
+	for _, scope := range []string{"--namespaced=true", "--namespaced=false"} {
+		kinds, err := c.Kubectl(ctx, "api-resources", "--verbs=list,get", "--output=name", scope)
+		if err != nil {
+			return "", err
+		}
+		some := slices.DeleteFunc(strings.Fields(kinds), func(kind string) bool { return strings.HasPrefix(kind, "events") })
+		out, err := c.Kubectl(ctx, "get", strings.Join(some, ","), "--namespace", addon.Namespace, "--output=name")
+		if err != nil {
+			return "", err
+		}
+		all.WriteString(out)
+	}
+	return all.String(), nil
+}
+
+// cut drops what Pods send to open a connection to the API server; the connections there are stay.
+func cut(c *lab.Cluster) error {
+	const table = "table inet story { chain forward { type filter hook forward priority -10; ip saddr " + lab.PodsV4 +
+		" tcp dport 6443 ct state new drop; }; }"
+	return onNodes(c, "nft", table)
+}
+
+// mend undoes cut, if there was one.
+func mend(c *lab.Cluster) error {
+	return onNodes(c, "nft", "add table inet story; delete table inet story")
+}
+
+func onNodes(c *lab.Cluster, command ...string) error {
+	var errs []error
+	for _, h := range lab.Nodes() {
+		_, err := c.Exec(context.Background(), h.Name, command...)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+var macPattern = regexp.MustCompile(`\[([0-9A-Fa-f:]{17})\]`)
+
+// answers asks for the address by ARP and returns the names of the nodes whose MAC came back.
+func answers(ctx context.Context, c *lab.Cluster, address string) (string, error) {
+	// arping's exit code says only whether anybody answered.
+	out, _ := c.Exec(ctx, lab.Client, "arping", "-c", "2", "-w", "3", "-I", "eth0", address)
+	var names []string
+	for _, m := range macPattern.FindAllStringSubmatch(out, -1) {
+		name, err := ownerOf(ctx, c, m[1])
+		if err != nil {
+			return "", err
+		}
+		names = append(names, name+"\n")
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ""), nil
+}
+
+func ownerOf(ctx context.Context, c *lab.Cluster, mac string) (string, error) {
+	for _, h := range lab.Nodes() {
+		link, err := c.Exec(ctx, h.Name, "ip", "-oneline", "link", "show", "eth0")
+		if err != nil {
+			return "", err
+		}
+		if strings.Contains(link, "link/ether "+strings.ToLower(mac)) {
+			return h.Name, nil
+		}
+	}
+	return "", fmt.Errorf("no node has the MAC %s", mac)
+}
