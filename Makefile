@@ -54,7 +54,7 @@ test: deps-lab format lint unit netns e2e ## everything that CI checks (root)
 	$(call STEP,all checks passed)
 
 bench: deps-lab ## measure, and print the figures (root)
-	@cd lab && $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e
+	@cd lab && $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x -p 1 ./e2e ./chaos
 
 demo: deps-lab ## a cluster, the chart, a Service, and a client's answer through its EXTERNAL-IP (root)
 	@mkdir -p build && cd lab && $(GO) build -o ../build/lab ./cmd/lab && $(GO) run ./cmd/demo

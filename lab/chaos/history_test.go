@@ -41,31 +41,46 @@ func (w *world) follow(ctx context.Context) *history {
 	for i := range list.Items {
 		h.services[list.Items[i].UID] = &list.Items[i]
 	}
-	events, err := clientwatch.NewRetryWatcherWithContext(ctx, list.ResourceVersion, cache.ToWatcherWithContext(&cache.ListWatch{
+	w.watchFrom(ctx, list.ResourceVersion, func(gone bool, s *corev1.Service) { h.take(gone, s) })
+	return h
+}
+
+// watch tells of every change of a Service from now on, in the order in which they were stored, until ctx ends.
+func (w *world) watch(ctx context.Context, tell func(gone bool, s *corev1.Service)) {
+	w.t.Helper()
+	list, err := w.client.CoreV1().Services(load).List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.watchFrom(ctx, list.ResourceVersion, tell)
+}
+
+func (w *world) watchFrom(ctx context.Context, version string, tell func(gone bool, s *corev1.Service)) {
+	w.t.Helper()
+	events, err := clientwatch.NewRetryWatcherWithContext(ctx, version, cache.ToWatcherWithContext(&cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return w.client.CoreV1().Services(load).Watch(ctx, o)
 		},
 	}))
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	go func() {
 		for e := range events.ResultChan() {
 			if s, ok := e.Object.(*corev1.Service); ok {
-				h.take(e.Type, s)
-			} else {
-				h.note("the watch says %v: %v", e.Type, e.Object)
+				tell(e.Type == watch.Deleted, s)
+			} else if ctx.Err() == nil {
+				w.t.Errorf("the watch says %v: %v", e.Type, e.Object)
 			}
 		}
 	}()
-	return h
 }
 
-func (h *history) take(what watch.EventType, s *corev1.Service) {
+func (h *history) take(gone bool, s *corev1.Service) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := h.services[s.UID]
-	if what == watch.Deleted {
+	if gone {
 		delete(h.services, s.UID)
 		return
 	}
@@ -89,12 +104,6 @@ func (h *history) take(what watch.EventType, s *corev1.Service) {
 			}
 		}
 	}
-}
-
-func (h *history) note(format string, args ...any) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.report(format, args...)
 }
 
 func (h *history) report(format string, args ...any) {

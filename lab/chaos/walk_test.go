@@ -30,7 +30,7 @@ func (w *world) walk(ctx context.Context, seed uint64, steps int) {
 					return
 				}
 				name := fmt.Sprintf("web-%d-%d", worker, r.IntN(most/workers))
-				if err := w.step(r, name, worker); err != nil {
+				if err := w.step(r, name); err != nil {
 					w.t.Errorf("%s: %v", name, err)
 					return
 				}
@@ -41,13 +41,13 @@ func (w *world) walk(ctx context.Context, seed uint64, steps int) {
 }
 
 // step does something with one Service.
-func (w *world) step(r *rand.Rand, name string, worker int) error {
+func (w *world) step(r *rand.Rand, name string) error {
 	services := w.client.CoreV1().Services(load)
 	ctx := context.Background()
 	now, err := services.Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		_, err = services.Create(ctx, random(r, name, worker), metav1.CreateOptions{})
+		_, err = services.Create(ctx, random(r, name), metav1.CreateOptions{})
 		return err
 	case err != nil:
 		return err
@@ -57,16 +57,16 @@ func (w *world) step(r *rand.Rand, name string, worker int) error {
 		if err := services.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			return err
 		}
-		_, err = services.Create(ctx, random(r, name, worker), metav1.CreateOptions{})
+		_, err = services.Create(ctx, random(r, name), metav1.CreateOptions{})
 		return err
 	}
-	shape := random(r, name, worker)
+	shape := random(r, name)
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		now, err = services.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		now.Labels = map[string]string{"changed": fmt.Sprint(r.IntN(1000))}
+		now.Labels["changed"] = fmt.Sprint(r.IntN(1000))
 		if now.Annotations[sharing] == "" { // another port might end a sharing, which may cost an address
 			now.Spec.Ports[0].Port = shape.Spec.Ports[0].Port
 		}
@@ -75,13 +75,16 @@ func (w *world) step(r *rand.Rand, name string, worker int) error {
 	})
 }
 
+// unproxied keeps kube-proxy from programming Services that nobody calls.
+const unproxied = "service.kubernetes.io/service-proxy-name"
+
 const sharing = "network-lb.kontena.io/allow-shared-ip"
 
 // random makes a Service of one family or both, now and then with a sharing key or an address that it asks for.
-func random(r *rand.Rand, name string, worker int) *corev1.Service {
+func random(r *rand.Rand, name string) *corev1.Service {
 	allocate, policy, c := false, corev1.IPFamilyPolicySingleStack, class
 	s := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{unproxied: "none"}, Annotations: map[string]string{}},
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &c, AllocateLoadBalancerNodePorts: &allocate,
 			IPFamilyPolicy: &policy, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol},
