@@ -108,6 +108,8 @@ func TestNothingIsTakenSilently(t *testing.T) {
 		c.want("second", "10.0.0.2 Allocated")
 		wantStale(t, r, 0)
 		c.wantEvents("config", "ConfigRefused", "ConfigAccepted")
+		c.wantEvents("first", "Allocated", "AddressLost", "Allocated")
+		c.wantEvents("second", "Allocated")
 
 		c.configure(pool("10.9.0.0/30"))
 		c.want("second", "10.0.0.2 Allocated")

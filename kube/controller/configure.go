@@ -98,10 +98,11 @@ func (c *Controller) replace(ctx context.Context, kept, next document.Version) (
 	if err := c.keep(ctx, kept, next); err != nil {
 		return nil, err
 	}
-	_, refused = allocator.SetPools(next.Config.AllocatorPools(), next.Config.Release...)
+	changes, refused := allocator.SetPools(next.Config.AllocatorPools(), next.Config.Release...)
 	c.mu.Lock()
 	c.documents.force = &next
 	c.mu.Unlock()
+	c.enqueue(changes, "")
 	return refused, nil
 }
 

@@ -116,6 +116,9 @@ func (c *Controller) ask(h ipam.Holding, allocator *ipam.Allocator) {
 func (c *Controller) letGo(allocator *ipam.Allocator, key string) {
 	c.gate.RLock()
 	defer c.gate.RUnlock()
+	c.mu.Lock()
+	delete(c.lost, key)
+	c.mu.Unlock()
 	c.enqueue(allocator.Release(ipam.Owner(key)), key)
 }
 
@@ -194,6 +197,13 @@ func (c *Controller) write(ctx context.Context, s objects.Service, want status) 
 	}
 	c.log.Info("status written", zap.String("service", s.Key()), zap.String("reason", want.reason), zap.String("message", want.message))
 	about := corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion}
+	c.mu.Lock()
+	lost := c.lost[s.Key()]
+	delete(c.lost, s.Key())
+	c.mu.Unlock()
+	if lost != "" {
+		c.events.Post(about, corev1.EventTypeWarning, "AddressLost", lost)
+	}
 	c.events.Post(about, eventType, want.reason, want.message)
 	return nil
 }
