@@ -91,6 +91,13 @@ func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, n
 		ts.Check(cut(c))
 	}
 	out["mend"] = func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(mend(c)) }
+	// password ROUTER ADDRESS PASSWORD: what an FRR router wants from a neighbour, until the story ends.
+	out["password"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		r, known := lab.HostNamed(args[0])
+		ts.Check(known)
+		ts.Check(wantPassword(c, r, args[1], args[2]))
+		ts.Defer(func() { ts.Check(forgetPassword(c, r, args[1])) })
+	}
 	// eventually [!] PATTERN COMMAND...: until what the command prints matches; with !, until it does not.
 	out["eventually"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		want := true

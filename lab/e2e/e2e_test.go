@@ -126,7 +126,12 @@ func tidy(t testing.TB, c *lab.Cluster) {
 		explain(ctx, t, c)
 	}
 	_, err := c.Kubectl(ctx, "delete", "service,deployment", "--selector", "!component", "--wait=true") // not Service kubernetes
-	if err := errors.Join(err, addon.Uninstall(c)); err != nil {
+	errs := []error{err, addon.Uninstall(c)}
+	for _, namespace := range []string{"default", addon.Namespace} { // last, since an end has Events too
+		_, err := c.Kubectl(ctx, "delete", "--raw", "/api/v1/namespaces/"+namespace+"/events")
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
 		t.Errorf("tidying up: %v", err)
 	}
 }

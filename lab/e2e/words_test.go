@@ -61,6 +61,29 @@ func onNodes(c *lab.Cluster, command ...string) error {
 	return errors.Join(errs...)
 }
 
+// wantPassword has a router take a neighbour only with a password: one of its own beside those that the lab's routers
+// take from everywhere.
+func wantPassword(c *lab.Cluster, router lab.Host, neighbour, password string) error {
+	n := "neighbor " + neighbour + " "
+	return configure(c, router, n+fmt.Sprintf("remote-as %d", lab.NodeASN), n+"passive", n+"password "+password,
+		"address-family ipv4 unicast", n+"activate")
+}
+
+// forgetPassword undoes wantPassword, also a second time.
+func forgetPassword(c *lab.Cluster, router lab.Host, neighbour string) error {
+	all, err := c.FRR(context.Background(), router.Name, "show running-config")
+	if err != nil || !strings.Contains(all, "neighbor "+neighbour+" ") {
+		return err
+	}
+	return configure(c, router, "no neighbor "+neighbour)
+}
+
+func configure(c *lab.Cluster, router lab.Host, lines ...string) error {
+	lines = append([]string{"configure terminal", fmt.Sprintf("router bgp %d", router.ASN)}, lines...)
+	_, err := c.FRR(context.Background(), router.Name, strings.Join(lines, "\n"))
+	return err
+}
+
 var macPattern = regexp.MustCompile(`\[([0-9A-Fa-f:]{17})\]`)
 
 // answers asks for the address by ARP and returns the names of the nodes whose MAC came back.
