@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -23,13 +23,12 @@ var (
 	seed = flag.Uint64("seed", 1, "of the first round; the others count on from there")
 )
 
+// What is in every document: the class keeps other controllers away, in the lab and of the test before.
+const header = "load_balancer_class: lab.test/%s\naddress_pools:\n"
+
 const (
-	system = "chaos"       // namespace of the controllers' own objects
-	load   = "chaos-load"  // namespace of the Services
-	class  = "lab.test/lb" // of the Services, so that no other controller in the lab handles them
-	size   = 150           // addresses of the pool, fewer than Services
-	lastV4 = "10.77.0.149" // the last of them
-	pools  = "load_balancer_class: " + class + "\naddress_pools: [{name: main, protocol: layer2, addresses: [10.77.0.0-" + lastV4 + ", 'fd77::/64'], cooldown: 0}]\n"
+	size  = 150 // addresses of the pool, fewer than Services
+	pools = "- {name: main, protocol: layer2, addresses: [10.77.0.0-10.77.0.149, 'fd77::/64'], cooldown: 0}\n"
 )
 
 // world is the lab with a controller's objects in it, and no controller yet.
@@ -39,6 +38,9 @@ type world struct {
 	client  kubernetes.Interface
 	program string
 	log     string
+
+	name         string // of this world, unlike all before it
+	system, load string // namespaces of the controllers' own objects, and of the Services
 }
 
 var theLab *lab.Cluster
@@ -58,7 +60,7 @@ func TestMain(m *testing.M) {
 }
 
 // newWorld brings the lab up if it is not, and makes what the chart would make for a controller.
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, pools string) *world {
 	t.Helper()
 	if testing.Short() || os.Geteuid() != 0 {
 		t.Skip("needs root and a Kubernetes cluster in network namespaces; not with -short")
@@ -91,46 +93,47 @@ func newWorld(t testing.TB) *world {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	w.furnish()
+	w.furnish(pools)
 	t.Cleanup(w.clear)
 	return w
 }
 
-// furnish makes the namespaces, the document and the place for its copy.
-func (w *world) furnish() {
+// furnish makes new namespaces, the document and the place for its copy, and gives up those there were.
+func (w *world) furnish(pools string) {
 	w.t.Helper()
 	w.clear()
 	ctx := w.t.Context()
-	for _, name := range []string{system, load} {
+	w.name = fmt.Sprintf("chaos-%x", rand.Uint32())
+	w.system, w.load = w.name, w.name+"-load"
+	for _, name := range []string{w.system, w.load} {
 		if _, err := w.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 			w.t.Fatal(err)
 		}
 	}
-	document := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "network-lb-config"}, Data: map[string]string{"config.yaml": pools}}
-	if _, err := w.client.CoreV1().ConfigMaps(system).Create(ctx, document, metav1.CreateOptions{}); err != nil {
+	document := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "network-lb-config"}, Data: map[string]string{"config.yaml": w.document(pools)}}
+	if _, err := w.client.CoreV1().ConfigMaps(w.system).Create(ctx, document, metav1.CreateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 	kept := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "network-lb-last-good"}}
-	if _, err := w.client.CoreV1().Secrets(system).Create(ctx, kept, metav1.CreateOptions{}); err != nil {
+	if _, err := w.client.CoreV1().Secrets(w.system).Create(ctx, kept, metav1.CreateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-// clear takes the namespaces away, and waits until they are gone.
+// document is the configuration with these pools.
+func (w *world) document(pools string) string { return fmt.Sprintf(header, w.name) + pools }
+
+// class is that of the Services.
+func (w *world) class() *string { return new("lab.test/" + w.name) }
+
+// clear has the namespaces deleted. Nobody waits: the next ones have other names, and another class.
 func (w *world) clear() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	for _, name := range []string{load, system} {
-		for {
-			err := w.client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
-			if apierrors.IsNotFound(err) {
-				break
-			}
-			if ctx.Err() != nil {
-				w.t.Errorf("namespace %s does not go away: %v", name, err)
-				return
-			}
-			pause()
+	for _, name := range []string{w.load, w.system} {
+		if name == "" {
+			continue
+		}
+		if err := w.client.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+			w.t.Errorf("deleting namespace %s: %v", name, err)
 		}
 	}
 	if w.t.Failed() {
@@ -151,7 +154,7 @@ func (w *world) start(identity string) *lab.Cmd {
 		w.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd, err := w.lab.Command(context.Background(), lab.Control, w.program, "--kubeconfig="+w.lab.Kubeconfig(), "--namespace="+system,
+	cmd, err := w.lab.Command(context.Background(), lab.Control, w.program, "--kubeconfig="+w.lab.Kubeconfig(), "--namespace="+w.system,
 		"--identity="+identity, "--listen=", "--status-listen=")
 	if err != nil {
 		w.t.Fatal(err)
@@ -165,7 +168,7 @@ func (w *world) start(identity string) *lab.Cmd {
 
 // leader returns who has the Lease.
 func (w *world) leader() string {
-	lease, err := w.client.CoordinationV1().Leases(system).Get(w.t.Context(), "network-lb-controller", metav1.GetOptions{})
+	lease, err := w.client.CoordinationV1().Leases(w.system).Get(w.t.Context(), "network-lb-controller", metav1.GetOptions{})
 	if err != nil || lease.Spec.HolderIdentity == nil {
 		return ""
 	}

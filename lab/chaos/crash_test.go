@@ -19,16 +19,16 @@ import (
 )
 
 // steps is how much happens in a round.
-const steps = 800
+const steps = 2000
 
 // A controller that is killed at random moments, while Services come, change and go, breaks no promise.
-func TestE2EKilled(t *testing.T) { newWorld(t).killed(*seed) }
+func TestE2EKilled(t *testing.T) { newWorld(t, pools).killed(*seed) }
 
 // BenchmarkKilled does so fifty times.
 func BenchmarkKilled(b *testing.B) {
-	w := newWorld(b)
+	w := newWorld(b, pools)
 	for round := range uint64(50) {
-		w.furnish()
+		w.furnish(pools)
 		w.killed(*seed + round)
 		if b.Failed() {
 			b.Fatalf("with -seed=%d", *seed+round)
@@ -53,7 +53,7 @@ func (w *world) killed(seed uint64) {
 		c := w.start("a") // the Lease is its own, and it leads at once
 		select {
 		case <-walking.Done():
-		case <-time.After(time.Duration(r.IntN(700)) * time.Millisecond):
+		case <-time.After(time.Duration(50+r.IntN(450)) * time.Millisecond):
 		}
 		kill(c)
 		kills++
@@ -67,7 +67,7 @@ func (w *world) killed(seed uint64) {
 
 // A leader that is frozen for longer than its Lease, and thaws when another leads, writes nothing more.
 func TestE2EFrozen(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, pools)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	h := w.follow(ctx)
@@ -97,7 +97,7 @@ func TestE2EFrozen(t *testing.T) {
 // Statuses that come back from an old copy, some of their addresses being somebody else's by now, are put right: the
 // older Service keeps its address.
 func TestE2ERestored(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, pools)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	h := w.follow(ctx)
@@ -138,8 +138,8 @@ func (w *world) restore(ctx context.Context, s *corev1.Service) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.client.CoreV1().Services(load).Patch(ctx, s.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
-	if apierrors.IsConflict(err) { // another of the same name
+	_, err = w.client.CoreV1().Services(w.load).Patch(ctx, s.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) { // another of the same name
 		return apierrors.NewNotFound(corev1.Resource("services"), s.Name)
 	}
 	return err

@@ -34,7 +34,7 @@ func (w *world) follow(ctx context.Context) *history {
 	t := w.t
 	t.Helper()
 	h := &history{t: t, services: map[types.UID]*corev1.Service{}, moved: map[types.UID]bool{}}
-	list, err := w.client.CoreV1().Services(load).List(ctx, metav1.ListOptions{})
+	list, err := w.client.CoreV1().Services(w.load).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func (w *world) follow(ctx context.Context) *history {
 // watch tells of every change of a Service from now on, in the order in which they were stored, until ctx ends.
 func (w *world) watch(ctx context.Context, tell func(gone bool, s *corev1.Service)) {
 	w.t.Helper()
-	list, err := w.client.CoreV1().Services(load).List(ctx, metav1.ListOptions{Limit: 1})
+	list, err := w.client.CoreV1().Services(w.load).List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func (w *world) watchFrom(ctx context.Context, version string, tell func(gone bo
 	w.t.Helper()
 	events, err := clientwatch.NewRetryWatcherWithContext(ctx, version, cache.ToWatcherWithContext(&cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return w.client.CoreV1().Services(load).Watch(ctx, o)
+			return w.client.CoreV1().Services(w.load).Watch(ctx, o)
 		},
 	}))
 	if err != nil {
@@ -115,7 +115,7 @@ func (h *history) report(format string, args ...any) {
 // seen waits until the history holds what the API server holds, and returns the Services.
 func (h *history) seen(w *world) []*corev1.Service {
 	h.t.Helper()
-	list, err := w.client.CoreV1().Services(load).List(h.t.Context(), metav1.ListOptions{})
+	list, err := w.client.CoreV1().Services(w.load).List(h.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		h.t.Fatal(err)
 	}

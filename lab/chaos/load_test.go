@@ -25,13 +25,12 @@ const (
 	rounds = 20
 )
 
-const manyPools = "load_balancer_class: " + class + "\naddress_pools: [{name: main, protocol: layer2, addresses: [10.64.0.0-10.64.39.15]}]\n" // 10,000
+const manyPools = "- {name: main, protocol: layer2, addresses: [10.64.0.0-10.64.39.15]}\n" // 10,000
 
 // BenchmarkLoad measures the controller with many Services: a burst, a creation right after a deletion, a restart, a
 // change of leaders, and memory.
 func BenchmarkLoad(b *testing.B) {
-	w := newWorld(b)
-	w.configure(manyPools)
+	w := newWorld(b, manyPools)
 	m := w.meter()
 	c := w.start("a")
 	w.until("it leads", func() bool { return w.leader() == "a" })
@@ -114,11 +113,11 @@ func (w *world) create(from, to int) {
 }
 
 func (w *world) add(name string) error {
-	allocate, c := false, class
-	_, err := w.client.CoreV1().Services(load).Create(context.Background(), &corev1.Service{
+	allocate := false
+	_, err := w.client.CoreV1().Services(w.load).Create(context.Background(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{unproxied: "none"}},
 		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &c, AllocateLoadBalancerNodePorts: &allocate,
+			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: w.class(), AllocateLoadBalancerNodePorts: &allocate,
 			IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}, Ports: []corev1.ServicePort{{Port: 80}},
 		},
 	}, metav1.CreateOptions{})
@@ -127,7 +126,7 @@ func (w *world) add(name string) error {
 
 func (w *world) remove(name string) {
 	w.t.Helper()
-	if err := w.client.CoreV1().Services(load).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+	if err := w.client.CoreV1().Services(w.load).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -145,20 +144,11 @@ func (w *world) served(m *meter, name string) time.Duration {
 
 // events counts the Events about Services that have their address.
 func (w *world) events() int {
-	list, err := w.client.CoreV1().Events(load).List(context.Background(), metav1.ListOptions{FieldSelector: "reason=Allocated"})
+	list, err := w.client.CoreV1().Events(w.load).List(context.Background(), metav1.ListOptions{FieldSelector: "reason=Allocated"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return len(list.Items)
-}
-
-// configure replaces the document.
-func (w *world) configure(text string) {
-	w.t.Helper()
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "network-lb-config"}, Data: map[string]string{"config.yaml": text}}
-	if _, err := w.client.CoreV1().ConfigMaps(system).Update(w.t.Context(), cm, metav1.UpdateOptions{}); err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 // meter notes when each Service got its address, and how many statuses were written.

@@ -9,19 +9,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-const few = "load_balancer_class: " + class + `
-address_pools:
-- {name: main, protocol: layer2, addresses: [10.77.0.0-10.77.1.243]}
+const few = `- {name: main, protocol: layer2, addresses: [10.77.0.0-10.77.1.243]}
 - {name: team, protocol: layer2, addresses: [10.78.0.1], auto_assign: false, namespace_selectors: [{match_labels: {team: a}}]}
 `
 
 // Rules that depend on what the API server itself does to a Service.
 func TestE2ERules(t *testing.T) {
-	w := newWorld(t)
-	w.configure(few)
+	w := newWorld(t, few)
 	c := w.start("a")
-	defer kill(c)
-	w.until("it leads", func() bool { return w.leader() == "a" })
+	defer func() { kill(c) }()
 	m := w.meter()
 
 	// 1,000 Services in a pool of 500: the first 500 of the queue are served, and what becomes free goes to the next.
@@ -36,17 +32,16 @@ func TestE2ERules(t *testing.T) {
 		}
 	}
 	w.until("what was freed is in use again", func() bool { has, _ := w.count(); return has == 500 })
-	w.configure(few + "release: [main]\n") // accepted again, and nothing moves
-	w.clear()
-	w.furnish()
-	w.configure(few)
 
+	kill(c)
+	w.furnish(few)
+	c, m = w.start("a"), w.meter()
 	t.Run("cluster IP and back", func(t *testing.T) {
 		w.served(m, "turned")
 		before := w.get("turned")
 		w.patch("turned", `{"spec":{"type":"ClusterIP","loadBalancerClass":null,"allocateLoadBalancerNodePorts":null}}`)
 		w.until("the status is empty", func() bool { s := w.get("turned"); return len(addresses(s)) == 0 && condition(s) == "" })
-		w.patch("turned", fmt.Sprintf(`{"spec":{"type":"LoadBalancer","loadBalancerClass":%q}}`, class))
+		w.patch("turned", fmt.Sprintf(`{"spec":{"type":"LoadBalancer","loadBalancerClass":%q}}`, *w.class()))
 		w.until("it has its address again", func() bool { return fmt.Sprint(addresses(w.get("turned"))) == fmt.Sprint(addresses(before)) })
 	})
 	t.Run("recreated in the same instant", func(t *testing.T) {
@@ -67,7 +62,7 @@ func TestE2ERules(t *testing.T) {
 		w.patch("team", `{"metadata":{"annotations":{"network-lb.kontena.io/address-pool":"team"}}}`)
 		w.until("it waits", func() bool { return condition(w.get("team")) == "NoMatchingPool" })
 		label := []byte(`{"metadata":{"labels":{"team":"a"}}}`)
-		if _, err := w.client.CoreV1().Namespaces().Patch(t.Context(), load, types.MergePatchType, label, metav1.PatchOptions{}); err != nil {
+		if _, err := w.client.CoreV1().Namespaces().Patch(t.Context(), w.load, types.MergePatchType, label, metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		w.until("it is served", func() bool { return fmt.Sprint(addresses(w.get("team"))) == "[10.78.0.1]" })
@@ -82,7 +77,7 @@ func TestE2ERules(t *testing.T) {
 	t.Run("conditions of others", func(t *testing.T) {
 		w.served(m, "shared")
 		other := `{"status":{"conditions":[{"type":"example.com/Checked","status":"True","reason":"Fine","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`
-		if _, err := w.client.CoreV1().Services(load).Patch(t.Context(), "shared", types.StrategicMergePatchType, []byte(other), metav1.PatchOptions{}, "status"); err != nil {
+		if _, err := w.client.CoreV1().Services(w.load).Patch(t.Context(), "shared", types.StrategicMergePatchType, []byte(other), metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)
 		}
 		w.patch("shared", `{"spec":{"loadBalancerIP":"10.77.0.98"}}`)
@@ -96,7 +91,7 @@ func TestE2ERules(t *testing.T) {
 // count returns how many Services have an address, and how many are told to wait.
 func (w *world) count() (has, waits int) {
 	w.t.Helper()
-	list, err := w.client.CoreV1().Services(load).List(w.t.Context(), metav1.ListOptions{})
+	list, err := w.client.CoreV1().Services(w.load).List(w.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -113,7 +108,7 @@ func (w *world) count() (has, waits int) {
 
 func (w *world) get(name string) *corev1.Service {
 	w.t.Helper()
-	s, err := w.client.CoreV1().Services(load).Get(w.t.Context(), name, metav1.GetOptions{})
+	s, err := w.client.CoreV1().Services(w.load).Get(w.t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -122,7 +117,7 @@ func (w *world) get(name string) *corev1.Service {
 
 func (w *world) patch(name, patch string) {
 	w.t.Helper()
-	if _, err := w.client.CoreV1().Services(load).Patch(w.t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+	if _, err := w.client.CoreV1().Services(w.load).Patch(w.t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 }

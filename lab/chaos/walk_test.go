@@ -42,12 +42,12 @@ func (w *world) walk(ctx context.Context, seed uint64, steps int) {
 
 // step does something with one Service.
 func (w *world) step(r *rand.Rand, name string) error {
-	services := w.client.CoreV1().Services(load)
+	services := w.client.CoreV1().Services(w.load)
 	ctx := context.Background()
 	now, err := services.Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		_, err = services.Create(ctx, random(r, name), metav1.CreateOptions{})
+		_, err = services.Create(ctx, w.random(r, name), metav1.CreateOptions{})
 		return err
 	case err != nil:
 		return err
@@ -57,10 +57,10 @@ func (w *world) step(r *rand.Rand, name string) error {
 		if err := services.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			return err
 		}
-		_, err = services.Create(ctx, random(r, name), metav1.CreateOptions{})
+		_, err = services.Create(ctx, w.random(r, name), metav1.CreateOptions{})
 		return err
 	}
-	shape := random(r, name)
+	shape := w.random(r, name)
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		now, err = services.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
@@ -81,12 +81,12 @@ const unproxied = "service.kubernetes.io/service-proxy-name"
 const sharing = "network-lb.kontena.io/allow-shared-ip"
 
 // random makes a Service of one family or both, now and then with a sharing key or an address that it asks for.
-func random(r *rand.Rand, name string) *corev1.Service {
-	allocate, policy, c := false, corev1.IPFamilyPolicySingleStack, class
+func (w *world) random(r *rand.Rand, name string) *corev1.Service {
+	allocate, policy := false, corev1.IPFamilyPolicySingleStack
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{unproxied: "none"}, Annotations: map[string]string{}},
 		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &c, AllocateLoadBalancerNodePorts: &allocate,
+			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: w.class(), AllocateLoadBalancerNodePorts: &allocate,
 			IPFamilyPolicy: &policy, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol},
 			Ports: []corev1.ServicePort{{Port: int32(1000 + r.IntN(60000))}},
 		},
