@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -84,6 +85,11 @@ func (r references) check(one object) {
 		r.document(o.Data["config.yaml"])
 	case *unstructured.Unstructured:
 		r.monitor(o)
+	case *coordinationv1.Lease:
+		args := r.templates()[release+"-controller"].Spec.Containers[0].Args
+		if !slices.Contains(args, "--lease="+o.Name) {
+			r.t.Errorf("nobody takes the Lease %s: %v", o.Name, args)
+		}
 	case *rbacv1.ClusterRole, *rbacv1.Role, *corev1.ServiceAccount, *corev1.Secret, *apiextensionsv1.CustomResourceDefinition:
 	default:
 		r.t.Errorf("nobody checks what the %T %s refers to", o, o.GetName())

@@ -149,7 +149,7 @@ func TestNamesAndNamespaces(t *testing.T) {
 		"ConfigMap NAME-config", "ConfigMap NAME-guard",
 		"CustomResourceDefinition addresspools.network-lb.kontena.io",
 		"DaemonSet NAME-speaker", "Deployment NAME-controller",
-		"Job NAME-guard", "PodDisruptionBudget NAME-controller",
+		"Job NAME-guard", "Lease NAME-controller", "PodDisruptionBudget NAME-controller",
 		"Role NAME-controller", "Role NAME-guard", "Role NAME-speaker",
 		"RoleBinding NAME-controller", "RoleBinding NAME-guard", "RoleBinding NAME-speaker",
 		"Secret NAME-last-good",
