@@ -32,7 +32,7 @@ func commands(c *lab.Cluster) map[string]command {
 		"rollback": func(context.Context, []string) (string, error) { return addon.Rollback(c) },
 		// uninstall: helm uninstall --wait.
 		"uninstall": func(context.Context, []string) (string, error) { return "", addon.Uninstall(c) },
-		// objects: all that the cluster holds in the addon's namespace or in none, but Events, a line each.
+		// objects: what the cluster holds in the addon's namespace or in none, a line each.
 		"objects": func(ctx context.Context, _ []string) (string, error) { return objects(ctx, c) },
 		// kubectl ARG...
 		"kubectl": func(ctx context.Context, args []string) (string, error) { return c.Kubectl(ctx, args...) },
@@ -108,6 +108,14 @@ func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, n
 		until(ts, args, func() (string, bool) {
 			text, err := run(ts, args[1:])
 			return fmt.Sprintf("%s(%v)", text, err), pattern.MatchString(text) == want && (err == nil || !want)
+		})
+	}
+	// same FILE COMMAND...: until the command prints what is in the file.
+	out["same"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		want := ts.ReadFile(args[0])
+		until(ts, args, func() (string, bool) {
+			text, err := run(ts, args[1:])
+			return fmt.Sprintf("%s(%v)", text, err), text == want && err == nil
 		})
 	}
 	// capture VARIABLE PATTERN COMMAND...: until it matches, then set the variable to the pattern's group.

@@ -22,22 +22,27 @@ func source(args []string) addon.Source {
 	return s
 }
 
-// objects lists what the cluster holds in the addon's namespace or in none, but Events, as KIND/NAME.
+// objects lists what the cluster holds in the addon's namespace or in none, as KIND/NAME, but Events, definitions of
+// resources and the addresses of Services.
 func objects(ctx context.Context, c *lab.Cluster) (string, error) {
-	var all strings.Builder
+	var all []string
 	for _, scope := range []string{"--namespaced=true", "--namespaced=false"} {
 		kinds, err := c.Kubectl(ctx, "api-resources", "--verbs=list,get", "--output=name", scope)
 		if err != nil {
 			return "", err
 		}
-		some := slices.DeleteFunc(strings.Fields(kinds), func(kind string) bool { return strings.HasPrefix(kind, "events") })
+		some := slices.DeleteFunc(strings.Fields(kinds), func(kind string) bool {
+			name, _, _ := strings.Cut(kind, ".")
+			return slices.Contains([]string{"events", "customresourcedefinitions", "apiservices", "ipaddresses"}, name)
+		})
 		out, err := c.Kubectl(ctx, "get", strings.Join(some, ","), "--namespace", addon.Namespace, "--output=name")
 		if err != nil {
 			return "", err
 		}
-		all.WriteString(out)
+		all = append(all, strings.Fields(out)...)
 	}
-	return all.String(), nil
+	slices.Sort(all)
+	return strings.Join(all, "\n") + "\n", nil
 }
 
 // cut drops what Pods send to open a connection to the API server; the connections there are stay.
