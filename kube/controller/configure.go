@@ -73,14 +73,14 @@ func (c *Controller) consider(ctx context.Context, d documents) time.Duration {
 	switch {
 	case refused != nil:
 		c.judge(next, refusal(refused))
-		c.reports().ask(true)
+		c.reporting().ask(true)
 		return recheckInterval
 	case err != nil:
 		return c.retryKeeping(err)
 	}
 	c.judge(next, nil)
 	c.rangesChanged()
-	c.reports().ask(true)
+	c.reporting().ask(true)
 	c.accepted(next)
 	c.enqueueAll() // also those that nothing has changed for: what a status says of its pool may be another
 	return 0
@@ -98,11 +98,13 @@ func (c *Controller) replace(ctx context.Context, kept, next document.Version) (
 	if err := c.keep(ctx, kept, next); err != nil {
 		return nil, err
 	}
-	changes, refused := allocator.SetPools(next.Config.AllocatorPools(), next.Config.Release...)
-	c.mu.Lock()
-	c.documents.force = &next
-	c.mu.Unlock()
-	c.enqueue(changes, "")
+	c.handOver("", func() (changes []ipam.Change) {
+		changes, refused = allocator.SetPools(next.Config.AllocatorPools(), next.Config.Release...)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.documents.force = &next
+		return changes
+	})
 	return refused, nil
 }
 

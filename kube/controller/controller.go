@@ -21,7 +21,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/kube/events"
 	"github.com/kontena/network-lb/kube/objects"
@@ -71,6 +70,8 @@ type Controller struct {
 
 	look chan struct{} // something has changed in documents
 	gate sync.RWMutex  // held by who assigns addresses, and alone by who replaces the pools
+
+	handing sync.Mutex // held while addresses change hands, until the reporter knows
 
 	mu        sync.Mutex
 	documents documents
@@ -127,18 +128,21 @@ func (c *Controller) current() *ipam.Allocator {
 	return c.allocator
 }
 
-// reports returns what writes the AddressPools, while this replica leads.
-func (c *Controller) reports() *reporter {
+// reporting returns what writes the AddressPools, while this replica leads.
+func (c *Controller) reporting() *reporter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.reporter
 }
 
-// enqueue queues the owners of the changes, except one that is being looked at. A release that is remembered is
-// reported at once.
-func (c *Controller) enqueue(changes []ipam.Change, except string) {
+// handOver has addresses change hands and queues the owners of the changes, except one that is being looked at. Nobody
+// shows what was released before the reporter knows of the release.
+func (c *Controller) handOver(except string, change func() []ipam.Change) {
+	c.handing.Lock()
+	defer c.handing.Unlock()
+	changes := change()
 	if len(changes) > 0 {
-		c.reports().ask(slices.ContainsFunc(changes, c.remembers))
+		c.reporting().changed(changes)
 	}
 	for _, ch := range changes {
 		if ch.Lost != nil {
@@ -151,16 +155,6 @@ func (c *Controller) enqueue(changes []ipam.Change, except string) {
 			c.queue.Add(string(ch.Owner))
 		}
 	}
-}
-
-// remembers says that a change released an address of a pool that remembers such.
-func (c *Controller) remembers(ch ipam.Change) bool {
-	if ch.Before == ch.After || ch.Before.Pool == "" {
-		return false
-	}
-	return slices.ContainsFunc(c.known().force.Config.Pools, func(p config.Pool) bool {
-		return p.Name == ch.Before.Pool && (p.StickyTTL > 0 || p.Cooldown > 0)
-	})
 }
 
 func (c *Controller) enqueueAll() {

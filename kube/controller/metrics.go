@@ -99,8 +99,9 @@ func (c *Controller) measure(set serve.Gauge) {
 		set(inUseDesc, float64(u.InUse), u.Pool, u.Family.String())
 	}
 	pending := map[string]float64{}
-	for _, s := range c.all(documents.force.Config.LoadBalancerClass) {
-		if s.Allocated != nil && !s.Allocated.True {
+	class := documents.force.Config.LoadBalancerClass
+	for _, s := range c.all(class) {
+		if s.Handled(class) && s.Allocated != nil && !s.Allocated.True && s.Allocated.Reason != reasonForeign {
 			pending[s.Allocated.Reason]++
 		}
 	}

@@ -117,14 +117,17 @@ func (c *Controller) exclude(ctx context.Context) {
 		c.gate.RLock()
 		cfg := c.known().force.Config
 		never := c.never(cfg)
-		changes, err := c.current().SetNever(never)
+		var err error
+		c.handOver("", func() (changes []ipam.Change) {
+			changes, err = c.current().SetNever(never)
+			return changes
+		})
 		c.gate.RUnlock()
 		if err != nil {
 			c.log.Error("excluding the cluster's own addresses", zap.Error(err))
 			continue
 		}
 		c.warn(cfg, never, warned)
-		c.enqueue(changes, "")
 	}
 }
 

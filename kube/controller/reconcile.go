@@ -103,13 +103,12 @@ func (c *Controller) leave(ctx context.Context, s objects.Service, allocator *ip
 func (c *Controller) ask(h ipam.Holding, allocator *ipam.Allocator) {
 	c.gate.RLock()
 	defer c.gate.RUnlock()
-	var changes []ipam.Change
-	if _, err := allocator.Lookup(h.Owner); errors.Is(err, ipam.ErrUnknownOwner) {
-		changes = allocator.Adopt([]ipam.Holding{h})
-	} else {
-		changes = allocator.Assign(h.Request)
-	}
-	c.enqueue(changes, string(h.Owner))
+	c.handOver(string(h.Owner), func() []ipam.Change {
+		if _, err := allocator.Lookup(h.Owner); errors.Is(err, ipam.ErrUnknownOwner) {
+			return allocator.Adopt([]ipam.Holding{h})
+		}
+		return allocator.Assign(h.Request)
+	})
 }
 
 // letGo tells the allocator that a Service needs no address any more.
@@ -119,7 +118,7 @@ func (c *Controller) letGo(allocator *ipam.Allocator, key string) {
 	c.mu.Lock()
 	delete(c.lost, key)
 	c.mu.Unlock()
-	c.enqueue(allocator.Release(ipam.Owner(key)), key)
+	c.handOver(key, func() []ipam.Change { return allocator.Release(ipam.Owner(key)) })
 }
 
 // reasonForeign is the condition's reason on a Service whose status somebody else wrote.
@@ -187,7 +186,7 @@ func (c *Controller) write(ctx context.Context, s objects.Service, want status) 
 	if want.shownBy(s) {
 		return nil
 	}
-	c.reports().wait(ctx) // what was released before is remembered before it is given away
+	c.reporting().wait(ctx) // what was released before is remembered before it is given away
 	if err := c.patch(ctx, s, want); err != nil {
 		return err
 	}

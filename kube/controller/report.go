@@ -3,37 +3,31 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
+	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/kube/reports"
 )
 
 // reportInterval is the least time between two reports that nothing depends on.
 const reportInterval = 5 * time.Second
 
-// mostReleases and mostLosses bound what a report lists: an object of the cluster has room for about 10,000 releases.
-const (
-	mostReleases = 8000
-	mostLosses   = 100
-)
+// reportPatience is how long statuses wait for a report. One that was not written in that time is not waited for any
+// more, nor are those after it, until one has been written in that time again.
+const reportPatience = time.Second
 
-// reporter writes the AddressPools of the leading replica: what becomes known of releases at once, the rest every
-// reportInterval at most. Where it has no client it does nothing.
+// reporter writes the AddressPools of the leading replica: releases at once, the rest every reportInterval at most.
 type reporter struct {
 	c     *Controller
 	pools dynamic.ResourceInterface
@@ -41,38 +35,26 @@ type reporter struct {
 	store cache.Store
 	wake  chan struct{}
 
-	mu     sync.Mutex
-	asked  uint64        // counts what has to be written at once
-	tried  uint64        // up to which of these there was a report
-	turned chan struct{} // closed when tried changes
-}
+	// For run alone.
+	begun bool                           // what the predecessor has remembered was read
+	now   map[string]reports.AddressPool // the reports as they should be, by their pools
+	dirty map[string]bool                // the pools whose reports may be others
 
-// beginReports reads what the predecessor has remembered, and prepares to write. Without the resource in the cluster, or
-// the right to it, there are no reports.
-func (c *Controller) beginReports(ctx context.Context) (*reporter, []ipam.Remembered) {
-	r := &reporter{c: c, wake: make(chan struct{}, 1), turned: make(chan struct{})}
-	if c.opts.Reports == nil {
-		return r, nil
-	}
-	pools := c.opts.Reports.Resource(reports.AddressPools)
-	for ctx.Err() == nil {
-		list, err := pools.List(ctx, metav1.ListOptions{})
-		switch {
-		case err == nil:
-			r.pools = pools
-			r.own(ctx)
-			return r, r.remembered(list)
-		case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
-			c.log.Warn("there will be no reports, and releases are not remembered when the leader changes; see crds.install of the chart", zap.Error(err))
-			return r, nil
-		}
-		c.log.Warn("reading the AddressPools", zap.Error(err))
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryPeriod):
-		}
-	}
-	return r, nil
+	mu       sync.Mutex
+	off      bool                                  // there are no reports
+	broken   bool                                  // reports are not waited for
+	asked    uint64                                // counts what has to be written at once
+	tried    uint64                                // up to which of these there was a report, or a failure to report
+	turned   chan struct{}                         // closed when tried or broken changes
+	stale    bool                                  // something has changed that the reports do not say
+	all      bool                                  // that has to be written at once, whatever it is
+	releases []ipam.Remembered                     // what has to be written at once
+	behind   bool                                  // a report waits for the cache to know what is there
+	hold     time.Time                             // until then at most
+	expiry   time.Time                             // when a release in the reports is forgotten; zero: there is none
+	written  map[string]*unstructured.Unstructured // what the cache does not know yet
+	force    *document.Version                     // what keeps is about
+	keeps    map[string]config.Pool                // the pools that remember releases
 }
 
 // remembered returns the releases in the reports. One that a hand has spoilt is left out.
@@ -98,231 +80,231 @@ func (r *reporter) remembered(list *unstructured.UnstructuredList) []ipam.Rememb
 
 // ask has a report written: at once, or in its time.
 func (r *reporter) ask(atOnce bool) {
-	if r.pools == nil {
-		return
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stale = true
 	if atOnce {
-		r.mu.Lock()
+		r.all = true
 		r.asked++
-		r.mu.Unlock()
 	}
+	r.rouse()
+}
+
+// rouse lets run look at what there is to do.
+func (r *reporter) rouse() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-// wait returns when there was a report, or a failure to report, of all that had to be written at once.
+// changed has a report written of changes: at once of the releases that are remembered, in its time of all else.
+func (r *reporter) changed(changes []ipam.Change) {
+	allocator, force := r.c.current(), r.c.known().force
+	taken := map[netip.Addr]bool{}
+	for _, ch := range changes {
+		for _, a := range ch.After.Addrs() {
+			taken[a] = true
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stale = true
+	defer r.rouse()
+	if r.off || allocator == nil {
+		return
+	}
+	if r.force != force {
+		r.force, r.keeps = force, map[string]config.Pool{}
+		for _, p := range force.Config.Pools {
+			if p.StickyTTL > 0 || p.Cooldown > 0 {
+				r.keeps[p.Name] = p
+			}
+		}
+	}
+	before := len(r.releases)
+	for _, ch := range changes {
+		for _, a := range ch.Before.Addrs() {
+			name, _ := allocator.PoolOf(a)
+			p, ok := r.keeps[name]
+			if !ok || slices.Contains(ch.After.Addrs(), a) {
+				continue
+			}
+			if p.StickyTTL > 0 {
+				r.releases = append(r.releases, ipam.Remembered{Owner: ch.Owner, Address: a, Released: time.Now()})
+			}
+			if p.Cooldown > 0 && !taken[a] {
+				r.releases = append(r.releases, ipam.Remembered{Address: a, Released: time.Now()})
+			}
+		}
+	}
+	if len(r.releases) > before {
+		r.asked++
+	}
+	if len(r.releases) > 2*mostReleases { // nobody has written for long
+		r.releases, r.all = nil, true
+	}
+}
+
+// wait returns when there was a report, or a failure to report, of all that had to be written at once by now.
 func (r *reporter) wait(ctx context.Context) {
+	r.c.handing.Lock() // what has changed hands already is asked for
+	r.mu.Lock()
+	target := r.asked
+	r.mu.Unlock()
+	r.c.handing.Unlock()
+	var late <-chan time.Time
 	for {
 		r.mu.Lock()
-		asked, tried, turned := r.asked, r.tried, r.turned
+		done, turned := r.off || r.broken || r.tried >= target, r.turned
 		r.mu.Unlock()
-		if asked == tried {
+		if done {
 			return
+		}
+		if late == nil {
+			late = time.After(reportPatience)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-turned:
+		case <-late:
+			r.mu.Lock()
+			r.broken = true
+			r.tell()
+			r.mu.Unlock()
 		}
 	}
+}
+
+// tell wakes those who wait.
+func (r *reporter) tell() {
+	close(r.turned)
+	r.turned = make(chan struct{})
 }
 
 // run writes reports until ctx ends.
 func (r *reporter) run(ctx context.Context) {
-	if r.pools == nil {
+	if !r.begun {
+		r.c.current().Remember(r.begin(ctx))
+	}
+	if !r.begun {
 		return
 	}
 	r.watch(ctx)
-	last := time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.wake:
-		}
-		for !r.due(last) {
+	r.ask(false)
+	last := time.Time{} // when all reports were looked at
+	for ctx.Err() == nil {
+		now := time.Now()
+		all, due := r.next(now, last)
+		if due.After(now) {
+			timer := time.NewTimer(due.Sub(now))
 			select {
 			case <-ctx.Done():
-				return
-			case <-r.wake: // perhaps something that does not wait
-			case <-time.After(time.Until(last.Add(reportInterval))):
+			case <-r.wake:
+			case <-timer.C:
 			}
+			timer.Stop()
+			continue
 		}
-		last = time.Now()
-		if err := r.turn(ctx); err != nil && ctx.Err() == nil {
-			r.c.log.Warn("reporting", zap.Error(err))
-			r.ask(false)
+		if all {
+			last = now
 		}
+		r.turn(ctx, all)
 	}
 }
 
-// due says that a report may be written now.
-func (r *reporter) due(last time.Time) bool {
+// forever is longer than anybody leads.
+const forever = 365 * 24 * time.Hour
+
+// next says when there is something to write, and whether all reports are to be looked at.
+func (r *reporter) next(now, last time.Time) (all bool, due time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.asked != r.tried || time.Since(last) >= reportInterval
-}
-
-// own finds the object that the reports go with.
-func (r *reporter) own(ctx context.Context) {
-	name := r.c.opts.ClusterRole
-	if name == "" {
-		return
+	regular := now.Add(forever)
+	if !r.expiry.IsZero() {
+		regular = r.expiry
 	}
-	role, err := r.c.opts.Client.RbacV1().ClusterRoles().Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		r.c.log.Warn("the AddressPools will outlive the installation", zap.Error(err))
-		return
+	if r.stale {
+		regular = now
 	}
-	r.owner = []metav1.OwnerReference{{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRole", Name: name, UID: role.UID}}
+	if earliest := last.Add(reportInterval); regular.Before(earliest) {
+		regular = earliest
+	}
+	due = regular
+	if r.asked != r.tried || r.behind {
+		due = now
+	}
+	if due.Before(r.hold) {
+		due = r.hold
+	}
+	return r.all || !regular.After(now), due
 }
 
-// watch learns what the reports are now, also when a hand has changed one.
-func (r *reporter) watch(ctx context.Context) {
-	factory := dynamicinformer.NewDynamicSharedInformerFactory(r.c.opts.Reports, 0)
-	informer := factory.ForResource(reports.AddressPools).Informer()
-	changed := func(any) { r.ask(false) }
-	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // it fails only where an informer has ended
-		AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: changed,
-	})
-	r.store = informer.GetStore()
-	factory.Start(ctx.Done())
-	cache.WaitForCacheSync(ctx.Done(), informer.HasSynced)
-}
-
-// turn writes what has changed of the reports, and deletes those of pools that are gone.
-func (r *reporter) turn(ctx context.Context) error {
+// turn brings reports up to date: all of them, or those of pools that have a release.
+func (r *reporter) turn(ctx context.Context, all bool) {
+	began := time.Now()
 	r.mu.Lock()
-	asked := r.asked
+	target, releases := r.asked, r.releases
+	r.releases = nil
+	if all = all || r.all; all {
+		r.all, r.stale = false, false
+	}
 	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.tried = asked
-		close(r.turned)
-		r.turned = make(chan struct{})
-	}()
-	wanted := map[string]bool{}
-	var errs []error
-	for _, pool := range r.c.poolReports() {
-		wanted[pool.Name] = true
-		errs = append(errs, r.write(ctx, pool))
+	expiry := time.Time{}
+	if all {
+		expiry = r.look()
+	} else {
+		r.add(releases)
 	}
-	for _, o := range r.store.List() {
-		if u, ok := o.(*unstructured.Unstructured); ok && !wanted[u.GetName()] && r.ours(u) {
-			err := r.pools.Delete(ctx, u.GetName(), metav1.DeleteOptions{})
-			if err != nil && !apierrors.IsNotFound(err) {
-				errs = append(errs, fmt.Errorf("deleting AddressPool %s: %w", u.GetName(), err))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// ours says that a report belongs to this installation.
-func (r *reporter) ours(u *unstructured.Unstructured) bool {
-	return reflect.DeepEqual(u.GetOwnerReferences(), r.owner)
-}
-
-// write brings one report up to date. One of another installation is left alone.
-func (r *reporter) write(ctx context.Context, pool reports.AddressPool) error {
-	pool.OwnerReferences = r.owner
-	u, err := pool.Unstructured()
-	if err != nil {
-		return err
-	}
-	o, there, err := r.store.GetByKey(pool.Name)
-	if err != nil {
-		return fmt.Errorf("reading the cache: %w", err)
-	}
-	before, ok := o.(*unstructured.Unstructured)
-	switch {
-	case !there || !ok:
-		_, err = r.pools.Create(ctx, u, metav1.CreateOptions{})
-	case len(before.GetOwnerReferences()) > 0 && !r.ours(before):
-		return fmt.Errorf("AddressPool %s belongs to %s: give the pool another name", pool.Name, before.GetOwnerReferences()[0].Name)
-	case r.ours(before) && reflect.DeepEqual(before.Object["status"], u.Object["status"]):
-		return nil
-	default:
-		u.SetResourceVersion(before.GetResourceVersion())
-		_, err = r.pools.Update(ctx, u, metav1.UpdateOptions{})
-	}
-	_ = r.c.counts.failed(writingReport, err)
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) { // the cache is about to learn what is there
-		r.ask(true)
-		return nil
+	err := r.publish(ctx, all)
+	if ctx.Err() != nil {
+		return
 	}
 	if err != nil {
-		return fmt.Errorf("writing AddressPool %s: %w", pool.Name, err)
+		r.c.log.Warn("reporting", zap.Error(err))
 	}
-	return nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if all {
+		r.expiry = expiry
+	}
+	failed := errors.Is(err, errWriting)
+	r.stale = r.stale || failed
+	r.behind, r.hold = errors.Is(err, errBehind), time.Time{}
+	if r.behind {
+		r.hold = time.Now().Add(retryPeriod)
+	} else {
+		r.tried = target
+	}
+	if failed || !r.behind {
+		r.broken = failed || time.Since(began) > reportPatience
+	}
+	r.tell()
 }
 
-// protocols names how a pool is announced.
-func protocols(p config.Pool) string {
-	switch {
-	case p.Layer2 && p.BGP:
-		return "layer2, bgp"
-	case p.BGP:
-		return "bgp"
+// look notes how all reports should be, and returns when a release in them is forgotten.
+func (r *reporter) look() (expiry time.Time) {
+	all, expiry := r.c.poolReports()
+	r.now, r.dirty = map[string]reports.AddressPool{}, map[string]bool{}
+	for _, p := range all {
+		r.now[p.Name], r.dirty[p.Name] = p, true
 	}
-	return "layer2"
+	return expiry
 }
 
-// latest returns the last of the releases, as many as there is room for.
-func latest(all []reports.Release) []reports.Release {
-	if len(all) <= mostReleases {
-		return all
-	}
-	all = slices.SortedStableFunc(slices.Values(all), func(a, b reports.Release) int { return b.Time.Compare(a.Time.Time) })
-	return all[:mostReleases]
-}
-
-// poolReports returns the reports as they should be.
-func (c *Controller) poolReports() []reports.AddressPool {
-	c.mu.Lock()
-	allocator, force, losses := c.allocator, c.documents.force, c.documents.losses
-	c.mu.Unlock()
-	byName := map[string]*reports.AddressPool{}
-	all := make([]reports.AddressPool, len(force.Config.Pools))
-	for i, p := range force.Config.Pools {
-		all[i].Name = p.Name
-		all[i].Status = reports.AddressPoolStatus{Protocol: protocols(p), Generation: force.Generation}
-		byName[p.Name] = &all[i]
-	}
-	for _, u := range allocator.Usage() {
-		n := &reports.Addresses{Size: u.Size.String(), InUse: u.InUse, Reserved: u.Reserved, Free: u.Free().String()}
-		if u.Family == ipam.IPv4 {
-			byName[u.Pool].Status.IPv4 = n
-		} else {
-			byName[u.Pool].Status.IPv6 = n
+// add notes releases. That of a pool which is new is in the report that is asked for of all.
+func (r *reporter) add(releases []ipam.Remembered) {
+	byPool := map[string][]reports.Release{}
+	for _, m := range releases {
+		if name, ok := r.c.current().PoolOf(m.Address); ok {
+			byPool[name] = append(byPool[name], released(m))
 		}
 	}
-	for _, s := range c.all(force.Config.LoadBalancerClass) {
-		_, err := allocator.Lookup(ipam.Owner(s.Key()))
-		for _, name := range ipam.PoolsOf(err) {
-			if r := byName[name]; r != nil {
-				r.Status.Pending++
-			}
+	for name, more := range byPool {
+		if p, ok := r.now[name]; ok {
+			p.Status.Remembered = latest(slices.Concat(p.Status.Remembered, more))
+			r.now[name], r.dirty[name] = p, true
 		}
 	}
-	for _, m := range allocator.Remembered() {
-		name, _ := allocator.PoolOf(m.Address)
-		if r := byName[name]; r != nil {
-			r.Status.Remembered = append(r.Status.Remembered, reports.Release{
-				Service: string(m.Owner), Address: m.Address.String(), Time: metav1.NewMicroTime(m.Released),
-			})
-		}
-	}
-	for _, l := range losses {
-		if r := byName[l.Pool]; r != nil && len(r.Status.Refused) < mostLosses {
-			r.Status.Refused = append(r.Status.Refused, reports.Loss{Service: string(l.Owner), Address: l.Address.String(), Why: l.Err.Error()})
-		}
-	}
-	for i := range all {
-		all[i].Status.Remembered = latest(all[i].Status.Remembered)
-	}
-	return all
 }

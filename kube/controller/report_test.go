@@ -1,11 +1,13 @@
 package controller
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -141,9 +143,9 @@ func TestReleasesAreRemembered(t *testing.T) {
 		a := c.start("a")
 		c.add("first")
 		c.add("second")
-		settle()
+		pass()
 		c.remove("first")
-		c.wantReport("main", "1/9 8 0 2 0") // for its Service, and as one that cools
+		c.wantReport("main", "2/9 7 0 2 0") // for its Service, and as one that cools; the rest is reported in its time
 		if got := c.report("main").Status.Remembered; got[0].Address != "10.0.0.1" || got[1].Service != "prod/first" {
 			t.Errorf("remembered is %+v", got)
 		}
@@ -179,7 +181,11 @@ func TestReleaseBeforeItIsGivenAway(t *testing.T) {
 				}
 				return false, nil, nil
 			})
-			c.remove("first")
+			if err := c.CoreV1().Services("prod").Delete(t.Context(), "first", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(reportPatience / 2)
+			synctest.Wait()
 			c.want("second", "- PoolExhausted")
 			close(hold)
 			settle()
@@ -229,16 +235,23 @@ func TestReportOfAnother(t *testing.T) {
 	})
 }
 
-// latest keeps the releases of last.
+// latest keeps the releases of last, of each one the last, and not more than there is room for.
 func TestLatest(t *testing.T) {
 	all := make([]reports.Release, mostReleases+10)
 	for i := range all {
-		all[i] = reports.Release{Address: fmt.Sprint(i), Time: metav1.NewMicroTime(time.Unix(int64(i), 0))}
+		all[i] = reports.Release{Address: fmt.Sprintf("%05d", i), Time: metav1.NewMicroTime(time.Unix(int64(i), 0))}
 	}
-	if got := latest(all); len(got) != mostReleases || got[0].Address != fmt.Sprint(mostReleases+9) || got[mostReleases-1].Address != "10" {
+	if got := latest(all); len(got) != mostReleases || got[0].Address != "00010" || got[mostReleases-1].Address != fmt.Sprintf("%05d", mostReleases+9) {
 		t.Errorf("%d from %s to %s", len(got), got[0].Address, got[len(got)-1].Address)
 	}
-	if got := latest(all[:3]); len(got) != 3 || got[0].Address != "0" {
+	if got := latest([]reports.Release{all[1], all[0], {Address: all[1].Address}}); len(got) != 2 || got[0] != all[0] || got[1] != all[1] {
 		t.Errorf("%+v", got)
+	}
+	for i := range all {
+		all[i].Service = strings.Repeat("s", 180)
+	}
+	data, err := json.Marshal(latest(all))
+	if err != nil || len(data) > mostBytes+2 || len(data) < mostBytes*9/10 {
+		t.Errorf("%d bytes, %v", len(data), err)
 	}
 }

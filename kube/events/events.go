@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,15 @@ const (
 	lastRetry  = 10 * time.Second
 )
 
+// triesFirst is how often an Event is refused before it lets the others of its lane go first.
+const triesFirst = 5
+
+// lifetime is how long an Event is tried: an API server forgets Events after that time itself.
+const lifetime = time.Hour
+
 // Poster posts Events under one component's name, in the background: those who have something to tell do not wait, and
-// nothing that they tell is dropped. Make it with NewPoster, and let it Run.
+// nothing that they tell is dropped before an API server would have forgotten it. The Events about one object stay in
+// their order, but for one that the API server refuses again and again. Make it with NewPoster, and let it Run.
 type Poster struct {
 	client    kubernetes.Interface
 	component string
@@ -118,7 +126,7 @@ func (p *Poster) Run(ctx context.Context, patience time.Duration) {
 
 // drain posts what is in a lane, until it is empty or ctx ends.
 func (p *Poster) drain(ctx context.Context, l *lane) {
-	retry := firstRetry
+	retry, refused := firstRetry, map[*corev1.Event]int{}
 	for ctx.Err() == nil {
 		e := l.first()
 		if e == nil {
@@ -131,8 +139,19 @@ func (p *Poster) drain(ctx context.Context, l *lane) {
 					zap.String("reason", e.Reason), zap.Error(err))
 			}
 			l.drop()
+			delete(refused, e)
 			retry = firstRetry
 			continue
+		}
+		if answered(err) {
+			if refused[e]++; refused[e] >= triesFirst {
+				l.postpone()
+			}
+		}
+		for _, old := range l.expire(time.Now().Add(-lifetime)) {
+			p.log.Warn("an Event could not be posted", zap.String("about", old.InvolvedObject.Kind+" "+old.InvolvedObject.Name),
+				zap.String("reason", old.Reason), zap.Error(err))
+			delete(refused, old)
 		}
 		select {
 		case <-ctx.Done():
@@ -145,6 +164,12 @@ func (p *Poster) drain(ctx context.Context, l *lane) {
 // hopeless says that an Event will not be taken at another try either: its namespace is going, say.
 func hopeless(err error) bool {
 	return apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+}
+
+// answered says that it was the API server that refused, and perhaps for this Event's sake: it is neither away nor busy.
+func answered(err error) bool {
+	return apierrors.ReasonForError(err) != metav1.StatusReasonUnknown && !apierrors.IsServiceUnavailable(err) &&
+		!apierrors.IsTooManyRequests(err) && !apierrors.IsServerTimeout(err) && !apierrors.IsTimeout(err)
 }
 
 func (l *lane) first() *corev1.Event {
@@ -161,6 +186,27 @@ func (l *lane) drop() {
 	defer l.mu.Unlock()
 	l.queue[0] = nil
 	l.queue = l.queue[1:]
+}
+
+// postpone moves the first Event to the lane's end.
+func (l *lane) postpone() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue[1:], l.queue[0])
+}
+
+// expire takes out the Events of before a time, and returns them.
+func (l *lane) expire(before time.Time) (old []*corev1.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = slices.DeleteFunc(l.queue, func(e *corev1.Event) bool {
+		if !e.FirstTimestamp.Time.Before(before) {
+			return false
+		}
+		old = append(old, e)
+		return true
+	})
+	return old
 }
 
 // shorten cuts what is longer than an Event may be, between two characters.

@@ -118,6 +118,34 @@ func TestHopelessAndLast(t *testing.T) {
 	})
 }
 
+// One that the API server always fails on does not keep the others waiting, is still tried, and not for ever.
+func TestRefusedAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		client.PrependReactor("create", "events", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			bad := a.(clienttesting.CreateAction).GetObject().(*corev1.Event).Message == "bad"
+			return bad, nil, apierrors.NewInternalError(errors.New("a webhook is broken"))
+		})
+		p := NewPoster(client, "c", "i", nil)
+		run(t, p)
+		for _, m := range []string{"0", "bad", "1", "2", "3"} {
+			p.Post(about("web"), "Normal", "R", m)
+		}
+		time.Sleep(time.Minute)
+		isBad := func(m string) bool { return m == "bad" }
+		all := posted(t, client, "prod")
+		if got := slices.DeleteFunc(slices.Clone(all), isBad); !slices.Equal(got, []string{"0", "1", "2", "3"}) || !isBad(all[len(all)-1]) {
+			t.Errorf("tried %q", all)
+		}
+		time.Sleep(lifetime)
+		client.ClearActions()
+		time.Sleep(lifetime)
+		if got := posted(t, client, "prod"); len(got) > 0 {
+			t.Errorf("tried %q", got)
+		}
+	})
+}
+
 // The end does not wait for an API server that is away.
 func TestEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
