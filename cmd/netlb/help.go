@@ -26,33 +26,14 @@ netlb COMMAND --help says what a command takes.
 `
 }
 
-// unknown says that there is no such command, and which one may have been meant.
+// unknown says that there is no such command, and which ones there are.
 func unknown(name string) string {
 	if strings.HasPrefix(name, "-") {
 		return fmt.Sprintf("unknown flag %s; flags come after the command, see netlb --help", name)
 	}
 	names := make([]string, 0, len(commands))
 	for _, c := range commands {
-		if name != "" && 2*common(strings.ToLower(name), c.name) >= len(c.name) {
-			return fmt.Sprintf("there is no command %q; did you mean %s?", name, c.name)
-		}
 		names = append(names, c.name)
 	}
 	return fmt.Sprintf("there is no command %q; there is %s", name, strings.Join(names, ", "))
-}
-
-// common returns how many letters two words have in common, in the same order (their longest common subsequence).
-func common(a, b string) int {
-	above := make([]int, len(b)+1)
-	for i := range len(a) {
-		row := make([]int, len(b)+1)
-		for j := range len(b) {
-			row[j+1] = max(row[j], above[j+1])
-			if a[i] == b[j] {
-				row[j+1] = max(row[j+1], above[j]+1)
-			}
-		}
-		above = row
-	}
-	return above[len(b)]
 }

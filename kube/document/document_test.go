@@ -159,6 +159,20 @@ func TestGeneration(t *testing.T) {
 	})
 }
 
+func TestRead(t *testing.T) {
+	for _, place := range []Place{InConfigMap("system", "config"), InSecret("system", "config")} {
+		inBubble(t, place, func(f *follower) {
+			if v, err := Read(f.t.Context(), f.client, place); err != nil || v.Err == nil || !strings.Contains(v.Err.Error(), "there is no "+place.kind) {
+				f.t.Errorf("%s: %+v, %v; want that there is none", place, v, err)
+			}
+			f.put(document(good))
+			if v, err := Read(f.t.Context(), f.client, place); err != nil || v.Text != good || v.Object.Kind != place.kind {
+				f.t.Errorf("%s: %+v, %v", place, v, err)
+			}
+		})
+	}
+}
+
 func TestFile(t *testing.T) {
 	write := func(text string) string {
 		name := filepath.Join(t.TempDir(), "config.yaml")

@@ -70,17 +70,23 @@ func Follow(ctx context.Context, client kubernetes.Interface, p Place, changed f
 	return nil
 }
 
-// Read reads the accepted document in a Secret once, as the API server has it now. The error is that of the API
-// server; where the Secret is not there, or holds no valid document, the version says so.
+// Read reads the document in a place once, as the API server has it now. The error is that of the API server; where
+// the object is not there, or holds no valid document, the version says so.
 func Read(ctx context.Context, client kubernetes.Interface, p Place) (Version, error) {
-	secret, err := client.CoreV1().Secrets(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+	var o any
+	var err error
+	if p.kind == "Secret" {
+		o, err = client.CoreV1().Secrets(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+	} else {
+		o, err = client.CoreV1().ConfigMaps(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 		return p.none(), nil
 	case err != nil:
 		return Version{}, fmt.Errorf("reading %s: %w", p, err)
 	}
-	return p.read(secret), nil
+	return p.read(o), nil
 }
 
 // none is the version where there is no object.

@@ -66,11 +66,12 @@ type Speaker struct {
 	document  document.LastGood
 	passwords *passwords
 	wake      chan struct{}
-	told      map[string]string // what was said of a peer's password; the loop's own
+	set       map[session]bgp.Password // of the peers that were set last, as long as they are configured; the loop's own
 
-	mu      sync.Mutex
-	last    *announce.Plan // the last plan carried out; nil before the first
-	problem string         // what went wrong carrying it out
+	mu               sync.Mutex
+	last             *announce.Plan    // the last plan carried out; nil before the first
+	problem          string            // what went wrong carrying it out
+	passwordProblems map[string]string // what is wrong with the passwords of this node's peers, by their titles
 }
 
 // New returns a speaker that does nothing before Run.
@@ -78,7 +79,7 @@ func New(o Options) *Speaker {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	s := &Speaker{opts: o, log: o.Logger, wake: make(chan struct{}, 1), told: map[string]string{}}
+	s := &Speaker{opts: o, log: o.Logger, wake: make(chan struct{}, 1), set: map[session]bgp.Password{}}
 	s.state = newState(s.poke)
 	s.passwords = newPasswords(o.Client, o.Namespace, s.poke)
 	return s
@@ -201,10 +202,17 @@ func (s *Speaker) loop(ctx context.Context) {
 // turn decides once and carries the plan out. A problem of one protocol does not keep the other waiting.
 func (s *Speaker) turn(cfg config.Config) {
 	v := s.state.view(s.opts.Node, cfg.LoadBalancerClass)
-	v.Pools, v.Peers = pools(cfg), s.peers(cfg)
+	var own announce.Node
+	if i := slices.IndexFunc(v.Nodes, func(n announce.Node) bool { return n.Name == v.Node }); i >= 0 {
+		own = v.Nodes[i]
+	}
+	v.Pools, v.Peers = pools(cfg), s.peers(cfg, own.Labels)
 	plan := announce.Decide(v)
-	if i := slices.IndexFunc(v.Nodes, func(n announce.Node) bool { return n.Name == v.Node }); i >= 0 && s.opts.Prefer != nil {
-		s.opts.Prefer(v.Nodes[i].InternalIPs)
+	for _, p := range plan.Peers {
+		s.set[sessionWith(p)] = p.Password
+	}
+	if own.Name != "" && s.opts.Prefer != nil {
+		s.opts.Prefer(own.InternalIPs)
 	}
 	err := errors.Join(s.opts.Claims.Set(plan.Claims), s.opts.Routes.Set(plan.Peers, plan.Routes))
 	s.mu.Lock()

@@ -36,7 +36,7 @@ type Session struct {
 	State   bgp.State        `json:"state"`
 	Since   time.Time        `json:"since"`
 	Reason  string           `json:"reason,omitempty"`  // of the last loss or failure
-	Problem string           `json:"problem,omitempty"` // what is refused at present
+	Problem string           `json:"problem,omitempty"` // what is refused at present, or is wrong with the password
 	Flaps   int              `json:"flaps"`
 	IPv4    bgp.FamilyStatus `json:"ipv4"`
 	IPv6    bgp.FamilyStatus `json:"ipv6"`
@@ -87,11 +87,16 @@ func (s *Speaker) Status() Status {
 			})
 		}
 	}
+	passwords := s.passwordProblems
 	s.mu.Unlock()
 	for _, p := range s.opts.Routes.Status() {
+		problem := passwords[p.Peer.Title()]
+		if problem != "" && p.Problem != "" {
+			problem += "; "
+		}
 		out.BGP = append(out.BGP, Session{
 			Peer: p.Peer.Title(), Address: p.Peer.Address, PeerASN: p.Peer.PeerASN, MyASN: p.Peer.MyASN,
-			State: p.State, Since: p.Since, Reason: p.Reason, Problem: p.Problem, Flaps: p.Flaps, IPv4: p.IPv4, IPv6: p.IPv6,
+			State: p.State, Since: p.Since, Reason: p.Reason, Problem: problem + p.Problem, Flaps: p.Flaps, IPv4: p.IPv4, IPv6: p.IPv6,
 		})
 	}
 	out.Layer2 = layer2Status(s.opts.Claims.Status())

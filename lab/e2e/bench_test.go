@@ -40,15 +40,9 @@ func BenchmarkAnnounce(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Run("bgp", func(b *testing.B) {
-		vty, err := c.VTY(lab.FRR1, "bgpd")
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer vty.Close()
-		measure(b, c, "routed", "route in FRR", func(a netip.Addr) bool {
-			out, err := vty.Ask("show bgp ipv4 unicast " + a.String() + "/32 json")
-			return err == nil && strings.Contains(out, `"paths"`)
-		})
+		routed, done := router(b, c)
+		defer done()
+		measure(b, c, "routed", "route in FRR", routed)
 	})
 	b.Run("layer2", func(b *testing.B) {
 		ask, done := asker(b, c)
@@ -59,6 +53,17 @@ func BenchmarkAnnounce(b *testing.B) {
 
 // measure creates Services and prints how long each step took.
 func measure(b *testing.B, c *lab.Cluster, pool, arrival string, arrived func(netip.Addr) bool) {
+	client := clientOf(b, c)
+	var status, network []time.Duration
+	for i := range rounds {
+		s, n := one(b, client, fmt.Sprintf("bench-%s-%d", pool, i), pool, arrived)
+		status, network = append(status, s), append(network, n)
+	}
+	show(b, "created -> EXTERNAL-IP in the status", "Services", status)
+	show(b, "created -> "+arrival, "Services", network)
+}
+
+func clientOf(b *testing.B, c *lab.Cluster) kubernetes.Interface {
 	config, err := c.RESTConfig()
 	if err != nil {
 		b.Fatal(err)
@@ -67,13 +72,7 @@ func measure(b *testing.B, c *lab.Cluster, pool, arrival string, arrived func(ne
 	if err != nil {
 		b.Fatal(err)
 	}
-	var status, network []time.Duration
-	for i := range rounds {
-		s, n := one(b, client, fmt.Sprintf("bench-%s-%d", pool, i), pool, arrived)
-		status, network = append(status, s), append(network, n)
-	}
-	show(b, "created -> EXTERNAL-IP in the status", status)
-	show(b, "created -> "+arrival, network)
+	return client
 }
 
 // one creates a Service and waits until the network delivers its address; then it is deleted again, and gone.
@@ -107,24 +106,38 @@ func one(b *testing.B, client kubernetes.Interface, name, pool string, arrived f
 	if !addr.IsValid() {
 		b.Fatalf("%s got no address within a minute", name)
 	}
-	until := func(want bool, what string) {
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for arrived(addr) != want {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				b.Fatalf("%s: %s %s: not within a minute", name, addr, what)
-			}
-		}
-	}
-	until(true, "arrives")
+	delivered(ctx, b, true, addr, arrived)
 	network = time.Since(began)
 	if err := services.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 		b.Fatal(err)
 	}
-	until(false, "goes")
+	delivered(ctx, b, false, addr, arrived)
 	return status, network
+}
+
+// delivered waits until the network delivers an address, or does not any more.
+func delivered(ctx context.Context, b *testing.B, want bool, addr netip.Addr, arrived func(netip.Addr) bool) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for arrived(addr) != want {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			b.Fatalf("the network delivers %s: not %v within a minute", addr, want)
+		}
+	}
+}
+
+// router returns a function that says whether frr-1 has a route to an address.
+func router(b *testing.B, c *lab.Cluster) (routed func(netip.Addr) bool, done func()) {
+	vty, err := c.VTY(lab.FRR1, "bgpd")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func(a netip.Addr) bool {
+		out, err := vty.Ask("show bgp ipv4 unicast " + a.String() + "/32 json")
+		return err == nil && strings.Contains(out, `"paths"`)
+	}, func() { vty.Close() }
 }
 
 // asker returns a function that asks for an address by ARP on the LAN, as the client, and says whether anybody
@@ -164,10 +177,11 @@ func asker(b *testing.B, c *lab.Cluster) (ask func(netip.Addr) bool, done func()
 	}, func() { client.Close() }
 }
 
-// show prints the least, the median and the greatest.
-func show(b *testing.B, what string, times []time.Duration) {
+// show prints the least, the median and the greatest of the times that something took.
+func show(b *testing.B, what, things string, times []time.Duration) {
 	slices.Sort(times)
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000) }
-	fmt.Printf("%-8s %-40s min %6s   median %6s   max %6s ms   (%d Services)\n", b.Name()[strings.LastIndex(b.Name(), "/")+1:],
-		what, ms(times[0]), ms(times[len(times)/2]), ms(times[len(times)-1]), len(times))
+	name := strings.TrimPrefix(b.Name()[strings.LastIndex(b.Name(), "/")+1:], "Benchmark")
+	fmt.Printf("%-8s %-40s min %6s   median %6s   max %6s ms   (%d %s)\n", strings.ToLower(name), what,
+		ms(times[0]), ms(times[len(times)/2]), ms(times[len(times)-1]), len(times), things)
 }
