@@ -157,16 +157,16 @@ func TestReportsInConflict(t *testing.T) {
 		pass()
 		var conflict atomic.Bool
 		conflict.Store(true)
-		tried := 0
+		var tried atomic.Int32
 		c.dynamic.PrependReactor("update", "addresspools", func(clienttesting.Action) (bool, kruntime.Object, error) {
-			tried++
+			tried.Add(1)
 			return conflict.Load(), nil, apierrors.NewConflict(reports.AddressPools.GroupResource(), "main", errors.New("modified"))
 		})
 		c.remove("first")
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		if tried < 20 || tried > 60 {
-			t.Errorf("%d tries in 20 seconds", tried)
+		if n := tried.Load(); n < 20 || n > 60 {
+			t.Errorf("%d tries in 20 seconds", n)
 		}
 		conflict.Store(false)
 		settle()
