@@ -148,6 +148,18 @@ func (a *Allocator) peek(owner Owner) (*record, Assignment) {
 	return r, r.have
 }
 
+// Holders returns the owners that have an address, in order.
+func (a *Allocator) Holders(addr netip.Addr) []Owner {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []Owner
+	for _, r := range a.holders(addr) {
+		all = append(all, r.owner)
+	}
+	slices.Sort(all)
+	return all
+}
+
 // PoolOf returns the name of the pool that the address is in, assigned or not.
 func (a *Allocator) PoolOf(addr netip.Addr) (name string, ok bool) {
 	a.mu.RLock()

@@ -95,7 +95,7 @@ func newest(ctx context.Context, list lister) (string, error) {
 // adopt makes the allocator from a document and from what the Services' statuses say.
 func (c *Controller) adopt(base document.Version, reporter *reporter, remembered []ipam.Remembered) error {
 	services := c.all(base.Config.LoadBalancerClass)
-	allocator, err := adopted(base.Config, services, c.never(base.Config), remembered, c.space)
+	allocator, changes, err := adopted(base.Config, services, c.never(base.Config), remembered, c.space)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,11 @@ func (c *Controller) adopt(base document.Version, reporter *reporter, remembered
 	c.mu.Lock()
 	c.allocator, c.reporter, c.documents.force = allocator, reporter, &base
 	c.mu.Unlock()
+	c.enqueue(changes, "")
 	c.enqueueAll()
+	for _, s := range services { // also those that went meanwhile, of which nobody was told
+		c.queue.Add(s.Key())
+	}
 	return nil
 }
 
@@ -111,10 +115,10 @@ func (c *Controller) adopt(base document.Version, reporter *reporter, remembered
 // an address get one in the same call. space tells the labels of a namespace, if it is known.
 func adopted(cfg config.Config, services []objects.Service, never []ipam.Range, remembered []ipam.Remembered,
 	space func(string) (map[string]string, bool),
-) (*ipam.Allocator, error) {
+) (*ipam.Allocator, []ipam.Change, error) {
 	allocator, err := ipam.Options{Never: never}.New(cfg.AllocatorPools())
 	if err != nil {
-		return nil, fmt.Errorf("applying the address pools: %w", err)
+		return nil, nil, fmt.Errorf("applying the address pools: %w", err)
 	}
 	var holdings []ipam.Holding
 	for _, s := range services {
@@ -124,8 +128,7 @@ func adopted(cfg config.Config, services []objects.Service, never []ipam.Range, 
 		}
 	}
 	allocator.Remember(remembered)
-	allocator.Adopt(holdings)
-	return allocator, nil
+	return allocator, allocator.Adopt(holdings), nil
 }
 
 // holding says what a Service, in a Namespace with these labels, has and asks for.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/kube/document"
 )
 
@@ -55,7 +56,7 @@ func TestConfigurationChanges(t *testing.T) {
 		if got := c.written(); len(got) != 1 {
 			t.Errorf("written %q, want prod/third only", got)
 		}
-		c.wantEvents("config", "ConfigAccepted", "ConfigAccepted", "ConfigRefused", "ConfigRefused")
+		c.wantEvents("config", "ConfigAccepted", "ConfigAccepted", "ConfigAccepted", "ConfigRefused", "ConfigRefused")
 
 		c.configure(pool("10.0.0.1-10.0.0.3"))
 		c.want("third", "10.0.0.3 Allocated")
@@ -101,13 +102,13 @@ func TestNothingIsTakenSilently(t *testing.T) {
 			t.Errorf("kept is %q", got)
 		}
 		time.Sleep(time.Minute)
-		c.wantEvents("config", "ConfigRefused")
+		c.wantEvents("config", "ConfigAccepted", "ConfigRefused")
 
 		c.configure("release: [10.0.0.1]\n" + less)
 		c.want("first", "10.9.0.0 Allocated")
 		c.want("second", "10.0.0.2 Allocated")
 		wantStale(t, r, 0)
-		c.wantEvents("config", "ConfigRefused", "ConfigAccepted")
+		c.wantEvents("config", "ConfigAccepted", "ConfigRefused", "ConfigAccepted")
 		c.wantEvents("first", "Allocated", "AddressLost", "Allocated")
 		c.wantEvents("second", "Allocated")
 
@@ -117,7 +118,7 @@ func TestNothingIsTakenSilently(t *testing.T) {
 		time.Sleep(recheckInterval)
 		settle()
 		wantStale(t, r, 0)
-		c.wantEvents("config", "ConfigRefused", "ConfigAccepted", "ConfigRefused", "ConfigAccepted")
+		c.wantEvents("config", "ConfigAccepted", "ConfigRefused", "ConfigAccepted", "ConfigRefused", "ConfigAccepted")
 	})
 }
 
@@ -192,6 +193,106 @@ func TestTheAcceptedCopy(t *testing.T) {
 	})
 }
 
+// The first document takes effect only when its copy is kept.
+func TestFirstDocumentIsKeptFirst(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		var away atomic.Bool
+		away.Store(true)
+		c.PrependReactor("patch", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return away.Load(), nil, errors.New("connection refused")
+		})
+		c.configure(pool("10.0.0.1"))
+		c.start("a")
+		c.add("web")
+		settle()
+		c.want("web", "- -")
+		away.Store(false)
+		time.Sleep(saveRetry)
+		settle()
+		c.want("web", "10.0.0.1 Allocated")
+	})
+}
+
+// Where it is not known any more what was in force, a document that leaves out what we have assigned takes nothing.
+func TestSpoiltCopyTakesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.1"))
+		a := c.start("a")
+		c.add("web")
+		settle()
+		if err := a.end(); err != nil {
+			t.Fatal(err)
+		}
+		spoilt := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "last-good"}, Data: map[string][]byte{document.Key: []byte("nonsense")},
+		}
+		if _, err := c.CoreV1().Secrets("system").Update(t.Context(), spoilt, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		c.configure(pool("10.9.0.0/30"))
+		cfg, _, err := config.Parse([]byte(pool("10.9.0.0/30")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Preview(t.Context(), c, document.InSecret("system", "last-good"), cfg); !errors.Is(err, ErrRefused) {
+			t.Errorf("the preview says %v", err)
+		}
+		b := c.start("b")
+		c.want("web", "10.0.0.1 Allocated")
+		if err := b.Ready(); err == nil || !strings.Contains(b.Status().Config.Problem, "10.0.0.1 of prod/web (10.0.0.1 is in no pool)") {
+			t.Errorf("Ready = %v, %+v", err, b.Status().Config)
+		}
+		c.configure(pool("10.0.0.1", "10.9.0.0/30"))
+		time.Sleep(recheckInterval)
+		settle()
+		c.want("web", "10.0.0.1 Allocated")
+		if err := b.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A Secret that is deleted leaves the replicas ready: what it held is in force.
+func TestReadyWithoutTheCopy(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.1"))
+		leader, follower := c.start("a"), c.start("b")
+		if err := c.CoreV1().Secrets("system").Delete(t.Context(), "last-good", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		for _, r := range []*replica{leader, follower} {
+			if err := r.Ready(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// A sentence names some losses, and counts the others.
+func TestManyLosses(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.0/24"))
+		r := c.start("a")
+		for i := range 20 {
+			c.add(fmt.Sprintf("web-%02d", i))
+		}
+		settle()
+		c.configure(pool("10.9.0.0/24"))
+		if got := r.Status().Config.Problem; !strings.HasPrefix(got, "20 addresses would be taken") || strings.Contains(got, "web-08") ||
+			!strings.Contains(got, "10.0.0.7 of prod/web-07, pool main (10.0.0.7 is in no pool) and 12 more;") || len(got) > 1024 {
+			t.Errorf("%d bytes: %s", len(got), got)
+		}
+		if got := c.report("main").Status.Refused; len(got) != 20 {
+			t.Errorf("the report lists %d", len(got))
+		}
+		c.configure(pool("10.0.0.0/24"))
+		if got := c.report("main").Status.Refused; len(got) > 0 {
+			t.Errorf("the report still lists %d", len(got))
+		}
+	})
+}
+
 // Without a place for the copy nothing is accepted: speakers could not follow.
 func TestWithoutAPlaceForTheCopy(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *cluster) {
@@ -235,7 +336,7 @@ func TestDocumentThatWasGoodAgainIsNotTold(t *testing.T) {
 		c.configure("address_pools: []")
 		c.configure(pool("10.0.0.1"))
 		c.start("a")
-		c.wantEvents("config")
+		c.wantEvents("config", "ConfigAccepted")
 	})
 }
 

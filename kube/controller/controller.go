@@ -5,8 +5,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -74,11 +72,11 @@ type Controller struct {
 
 	mu        sync.Mutex
 	documents documents
-	leading   bool              // this replica has the Lease
-	allocator *ipam.Allocator   // nil before this replica has adopted what the cluster has
-	reporter  *reporter         // like allocator
-	lost      map[string]string // why a Service has lost an address, until it is told
-	cidrs     cache.Store       // of all ServiceCIDRs; nil where there are none
+	leading   bool             // this replica has the Lease
+	allocator *ipam.Allocator  // nil before this replica has adopted what the cluster has
+	reporter  *reporter        // like allocator
+	lost      map[string]error // why a Service has lost an address, until it is told
+	cidrs     cache.Store      // of all ServiceCIDRs; nil where there are none
 }
 
 // New returns a controller that does nothing before Run.
@@ -88,7 +86,7 @@ func New(o Options) *Controller {
 	}
 	retry := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
 	return &Controller{
-		opts: o, log: o.Logger, counts: newCounts(), lost: map[string]string{}, look: make(chan struct{}, 1),
+		opts: o, log: o.Logger, counts: newCounts(), lost: map[string]error{}, look: make(chan struct{}, 1),
 		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity, o.Logger),
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
 			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
@@ -142,9 +140,8 @@ func (c *Controller) enqueue(changes []ipam.Change, except string) {
 	}
 	for _, ch := range changes {
 		if ch.Lost != nil {
-			gone := slices.DeleteFunc(ch.Before.Addrs(), func(a netip.Addr) bool { return slices.Contains(ch.After.Addrs(), a) })
 			c.mu.Lock()
-			c.lost[string(ch.Owner)] = fmt.Sprintf("%s is the Service's no longer: %s", join(gone), ch.Lost)
+			c.lost[string(ch.Owner)] = ch.Lost
 			c.mu.Unlock()
 		}
 		if string(ch.Owner) != except {

@@ -322,3 +322,31 @@ func TestServiceThatIsGone(t *testing.T) {
 		c.wantEvents("web")
 	})
 }
+
+// Who waits for another status to let go of an address is served when that happens, however long it took.
+func TestServedWhenItIsLetGo(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.1-10.0.0.2"))
+		c.start("a")
+		c.add("first")
+		c.add("second", asks("network-lb.kontena.io/load-balancer-ips", "10.0.0.1"))
+		settle()
+		c.refusing(func(name string) error {
+			if name == "first" {
+				return errors.New("no")
+			}
+			return nil
+		})
+		c.change("first", asks("network-lb.kontena.io/load-balancer-ips", "10.0.0.2"))
+		time.Sleep(10 * time.Minute)
+		c.want("second", "- AddressInUse")
+		c.refusing(nil)
+		for c.get("first").Status.LoadBalancer.Ingress[0].IP == "10.0.0.1" {
+			settle()
+		}
+		settle()
+		c.want("first", "10.0.0.2 Allocated")
+		c.want("second", "10.0.0.1 Allocated")
+		c.wantEvents("first", "Allocated", "AddressLost", "Allocated")
+	})
+}

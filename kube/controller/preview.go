@@ -21,7 +21,7 @@ var ErrRefused = errors.New("the controller would refuse it")
 // is the API server's, and says nothing about the document. Where nothing was accepted yet, nothing can be lost.
 func Preview(ctx context.Context, client kubernetes.Interface, accepted document.Place, next config.Config) error {
 	now, err := document.Read(ctx, client, accepted)
-	if err != nil || now.Err != nil {
+	if err != nil || now.Err != nil && now.Text == "" && now.Generation == 0 {
 		return err
 	}
 	services, err := client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
@@ -36,19 +36,28 @@ func Preview(ctx context.Context, client kubernetes.Interface, accepted document
 	for _, n := range spaces.Items {
 		labels[n.Name] = n.Labels
 	}
-	all := make([]objects.Service, 0, len(services.Items))
+	var all []objects.Service // those that have something to lose
 	for i := range services.Items {
-		all = append(all, objects.FromService(&services.Items[i]))
+		if s := objects.FromService(&services.Items[i]); len(s.Status) > 0 {
+			all = append(all, s)
+		}
 	}
-	allocator, err := adopted(now.Config, all, nil, nil, func(name string) (map[string]string, bool) {
+	if now.Err != nil {
+		return refused(orphans(next, all))
+	}
+	allocator, _, err := adopted(now.Config, all, nil, nil, func(name string) (map[string]string, bool) {
 		l, known := labels[name]
 		return l, known
 	})
 	if err != nil {
 		return err
 	}
-	if err := plan(allocator, now.Config, next, all); err != nil {
-		return fmt.Errorf("%w: %w", ErrRefused, refusal(err))
+	return refused(plan(allocator, now.Config, next, all))
+}
+
+func refused(why error) error {
+	if why == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrRefused, why)
 }

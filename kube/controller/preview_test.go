@@ -49,3 +49,21 @@ func TestPreview(t *testing.T) {
 		}
 	})
 }
+
+// Only what a status shows can be lost: a Service that waits while no controller runs has nothing.
+func TestPreviewOfWaiting(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.1-10.0.0.2"))
+		if err := c.start("a").end(); err != nil {
+			t.Fatal(err)
+		}
+		c.add("waiting")
+		cfg, _, err := config.Parse([]byte(pool("10.0.0.2")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Preview(t.Context(), c, document.InSecret("system", "last-good"), cfg); err != nil {
+			t.Error(err)
+		}
+	})
+}

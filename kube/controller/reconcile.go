@@ -87,16 +87,27 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 // leave lets go of a Service that is not handled, or no longer. One of another class is another installation's, unless
 // it had its address from here. The address is kept for it until its status shows it no more.
 func (c *Controller) leave(ctx context.Context, s objects.Service, allocator *ipam.Allocator) error {
-	_, err := allocator.Lookup(ipam.Owner(s.Key()))
-	stranger := errors.Is(err, ipam.ErrUnknownOwner)
-	if s.Allocated != nil && !(stranger && s.LoadBalancer) {
+	if s.Allocated != nil && !(s.LoadBalancer && c.stranger(s, allocator)) {
 		// Where somebody else wrote the addresses, only our condition goes.
-		if err := c.patch(ctx, s, status{clear: true, keep: s.Allocated.Reason == reasonForeign}); err != nil {
+		keep := s.Allocated.Reason == reasonForeign
+		if err := c.patch(ctx, s, status{clear: true, keep: keep}); err != nil {
 			return err
+		}
+		if s.LoadBalancer && !keep && len(s.Status) > 0 {
+			c.events.Post(referTo(s), corev1.EventTypeWarning, "AddressLost", lostMessage(s.Status, classError{s.Class, c.class()}))
 		}
 	}
 	c.letGo(allocator, s.Key())
 	return nil
+}
+
+// stranger says that a Service of another class has never had anything from this installation.
+func (c *Controller) stranger(s objects.Service, allocator *ipam.Allocator) bool {
+	if leaving := c.known().force.Leaving; leaving != nil && s.Class == *leaving {
+		return false
+	}
+	_, err := allocator.Lookup(ipam.Owner(s.Key()))
+	return errors.Is(err, ipam.ErrUnknownOwner)
 }
 
 // ask tells the allocator what a Service asks for. One that is new to it may have an address already.
@@ -184,11 +195,17 @@ func join(addrs []netip.Addr) string {
 
 // write sends the status when the Service does not show it yet, and tells of a transition by an Event.
 func (c *Controller) write(ctx context.Context, s objects.Service, want status) error {
+	lost := c.whyLost(s.Key())
 	if want.shownBy(s) {
 		return nil
 	}
 	c.reports().wait(ctx) // what was released before is remembered before it is given away
 	if err := c.patch(ctx, s, want); err != nil {
+		if lost != nil {
+			c.mu.Lock()
+			c.lost[s.Key()] = lost
+			c.mu.Unlock()
+		}
 		return err
 	}
 	eventType := corev1.EventTypeWarning
@@ -196,13 +213,10 @@ func (c *Controller) write(ctx context.Context, s objects.Service, want status) 
 		eventType = corev1.EventTypeNormal
 	}
 	c.log.Info("status written", zap.String("service", s.Key()), zap.String("reason", want.reason), zap.String("message", want.message))
-	about := corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion}
-	c.mu.Lock()
-	lost := c.lost[s.Key()]
-	delete(c.lost, s.Key())
-	c.mu.Unlock()
-	if lost != "" {
-		c.events.Post(about, corev1.EventTypeWarning, "AddressLost", lost)
+	about := referTo(s)
+	gone := slices.DeleteFunc(slices.Clone(s.Status), func(a netip.Addr) bool { return slices.Contains(want.addrs, a) })
+	if lost != nil && len(gone) > 0 && !want.keep {
+		c.events.Post(about, corev1.EventTypeWarning, "AddressLost", lostMessage(gone, lost))
 	}
 	c.events.Post(about, eventType, want.reason, want.message)
 	return nil
@@ -212,4 +226,21 @@ func (c *Controller) patch(ctx context.Context, s objects.Service, want status) 
 	_, err := c.opts.Client.CoreV1().Services(s.Namespace).Patch(ctx, s.Name, types.StrategicMergePatchType,
 		patchOf(s, want, metav1.Now()), metav1.PatchOptions{FieldManager: "network-lb-controller"}, "status")
 	return c.counts.failed(writingStatus, err)
+}
+
+func referTo(s objects.Service) corev1.ObjectReference {
+	return corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion}
+}
+
+// whyLost returns why a Service has lost an address since it was told last; nil: it has not.
+func (c *Controller) whyLost(key string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	why := c.lost[key]
+	delete(c.lost, key)
+	return why
+}
+
+func lostMessage(gone []netip.Addr, why error) string {
+	return fmt.Sprintf("%s is the Service's no longer: %s", join(gone), why)
 }

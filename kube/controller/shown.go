@@ -66,9 +66,5 @@ func (c *Controller) concerns(key string, allocator *ipam.Allocator) bool {
 		return false
 	}
 	s := objects.FromService(svc)
-	if s.Handled(c.class()) || !s.LoadBalancer {
-		return true
-	}
-	_, err = allocator.Lookup(ipam.Owner(key))
-	return !errors.Is(err, ipam.ErrUnknownOwner)
+	return s.Handled(c.class()) || !s.LoadBalancer || s.Allocated != nil && !c.stranger(s, allocator)
 }

@@ -3,6 +3,8 @@ package controller
 import (
 	"fmt"
 	"maps"
+	"net/netip"
+	"slices"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -43,7 +45,33 @@ func (c *Controller) handler() cache.ResourceEventHandler {
 			c.queue.Add(key)
 		}
 	}
-	return cache.ResourceEventHandlerFuncs{AddFunc: enqueue, UpdateFunc: func(_, o any) { enqueue(o) }, DeleteFunc: enqueue}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    enqueue,
+		UpdateFunc: func(before, after any) { enqueue(after); c.gone(before, after) },
+		DeleteFunc: func(o any) { enqueue(o); c.gone(o, nil) },
+	}
+}
+
+// gone queues the Services that wait for another to let go of an address, when its status shows it no more.
+func (c *Controller) gone(before, after any) {
+	allocator := c.current()
+	b, ok := before.(*corev1.Service)
+	if allocator == nil || !ok {
+		return
+	}
+	var now []corev1.LoadBalancerIngress
+	if a, ok := after.(*corev1.Service); ok {
+		now = a.Status.LoadBalancer.Ingress
+	}
+	for _, in := range b.Status.LoadBalancer.Ingress {
+		addr, err := netip.ParseAddr(in.IP)
+		if err != nil || slices.ContainsFunc(now, func(i corev1.LoadBalancerIngress) bool { return i.IP == in.IP }) {
+			continue
+		}
+		for _, holder := range allocator.Holders(addr.Unmap()) {
+			c.queue.Add(string(holder))
+		}
+	}
 }
 
 // strip drops what nobody reads before an object enters the cache.

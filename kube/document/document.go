@@ -15,8 +15,9 @@ import (
 
 // Keys of the ConfigMap and of the Secret.
 const (
-	Key           = "config.yaml" // the document
-	GenerationKey = "generation"  // in the Secret: how many documents were accepted, with this one
+	Key           = "config.yaml"   // the document
+	GenerationKey = "generation"    // in the Secret: how many documents were accepted, with this one
+	LeavingKey    = "leaving-class" // in the Secret: the class before this document's, while some of its Services are to be cleared
 )
 
 // Version is what a document says at one time.
@@ -27,6 +28,8 @@ type Version struct {
 	Err      error // why there is no valid document
 	// Generation counts the accepted documents, this one included; 0 where nobody counts.
 	Generation int64
+	// Leaving is the class of the document before, while Services of it still show their addresses; nil: there are none.
+	Leaving *string
 	// Object holds the document, with its resource version; the zero value where there is none.
 	Object corev1.ObjectReference
 }

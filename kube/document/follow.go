@@ -99,6 +99,7 @@ func (p Place) read(o any) Version {
 	var text string
 	var found bool
 	var generation int64
+	var leaving *string
 	meta := metav1.ObjectMeta{}
 	switch o := o.(type) {
 	case *corev1.ConfigMap:
@@ -108,6 +109,9 @@ func (p Place) read(o any) Version {
 		var data []byte
 		data, found = o.Data[Key]
 		text, meta = string(data), o.ObjectMeta
+		if class, there := o.Data[LeavingKey]; there {
+			leaving = new(string(class))
+		}
 		generation, _ = strconv.ParseInt(string(o.Data[GenerationKey]), 10, 64) // one that was spoilt begins anew
 	}
 	v := Version{}
@@ -119,7 +123,7 @@ func (p Place) read(o any) Version {
 	default:
 		v.Err = fmt.Errorf("%s has no key %q", p, Key)
 	}
-	v.Generation = generation
+	v.Generation, v.Leaving = generation, leaving
 	v.Object = corev1.ObjectReference{
 		APIVersion: "v1", Kind: p.kind, Namespace: meta.Namespace, Name: meta.Name, UID: meta.UID, ResourceVersion: meta.ResourceVersion,
 	}
