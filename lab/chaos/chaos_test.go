@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kontena/network-lb/lab"
@@ -23,12 +25,13 @@ var (
 	seed = flag.Uint64("seed", 1, "of the first round; the others count on from there")
 )
 
-// What is in every document: the class keeps other controllers away, in the lab and of the test before.
-const header = "load_balancer_class: lab.test/%s\naddress_pools:\n"
+// What is in every document: the class keeps other controllers away, in the lab and of the test before. The pools have
+// names of their world, too, because each has an AddressPool.
+const header = "load_balancer_class: lab.test/$WORLD\naddress_pools:\n"
 
 const (
-	size  = 150 // addresses of the pool, fewer than Services
-	pools = "- {name: main, protocol: layer2, addresses: [10.77.0.0-10.77.0.149, 'fd77::/64'], cooldown: 0}\n"
+	size  = 70 // IPv4 addresses of the pool: of the Services that a walk keeps alive, dozens wait
+	pools = "- {name: $WORLD-main, protocol: layer2, addresses: [10.77.0.0-10.77.0.69, 'fd77::/64'], cooldown: 0}\n"
 )
 
 // world is the lab with a controller's objects in it, and no controller yet.
@@ -36,6 +39,7 @@ type world struct {
 	t       testing.TB
 	lab     *lab.Cluster
 	client  kubernetes.Interface
+	dynamic dynamic.Interface
 	program string
 	log     string
 
@@ -87,24 +91,31 @@ func newWorld(t testing.TB, pools string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, lab: theLab, client: client, program: filepath.Join(t.TempDir(), "controller"), log: filepath.Join(t.TempDir(), "controller.log")}
+	anyKind, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, lab: theLab, client: client, dynamic: anyKind, program: filepath.Join(t.TempDir(), "controller"), log: filepath.Join(t.TempDir(), "controller.log")}
 	build := exec.CommandContext(ctx, "go", "build", "-o", w.program, "./cmd/controller")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	w.defineReports()
 	w.furnish(pools)
 	t.Cleanup(w.clear)
 	return w
 }
 
-// furnish makes new namespaces, the document and the place for its copy, and gives up those there were.
+// furnish makes new namespaces, an owner of the reports, the document and the place for its copy, and gives up those
+// there were.
 func (w *world) furnish(pools string) {
 	w.t.Helper()
 	w.clear()
 	ctx := w.t.Context()
 	w.name = fmt.Sprintf("chaos-%x", rand.Uint32())
 	w.system, w.load = w.name, w.name+"-load"
+	w.own()
 	for _, name := range []string{w.system, w.load} {
 		if _, err := w.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 			w.t.Fatal(err)
@@ -121,13 +132,18 @@ func (w *world) furnish(pools string) {
 }
 
 // document is the configuration with these pools.
-func (w *world) document(pools string) string { return fmt.Sprintf(header, w.name) + pools }
+func (w *world) document(pools string) string {
+	return strings.ReplaceAll(header+pools, "$WORLD", w.name)
+}
 
 // class is that of the Services.
 func (w *world) class() *string { return new("lab.test/" + w.name) }
 
-// clear has the namespaces deleted. Nobody waits: the next ones have other names, and another class.
+// clear has the namespaces and the reports deleted. Nobody waits: the next ones have other names, and another class.
 func (w *world) clear() {
+	if w.name != "" {
+		w.disown()
+	}
 	for _, name := range []string{w.load, w.system} {
 		if name == "" {
 			continue
@@ -154,7 +170,7 @@ func (w *world) start(identity string) *lab.Cmd {
 		w.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd, err := w.lab.Command(context.Background(), lab.Control, w.program, "--kubeconfig="+w.lab.Kubeconfig(), "--namespace="+w.system,
+	cmd, err := w.lab.Command(context.Background(), lab.Control, w.program, "--kubeconfig="+w.lab.Kubeconfig(), "--namespace="+w.system, "--cluster-role="+w.name,
 		"--identity="+identity, "--listen=", "--status-listen=")
 	if err != nil {
 		w.t.Fatal(err)

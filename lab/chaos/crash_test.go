@@ -1,10 +1,14 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -65,7 +69,8 @@ func (w *world) killed(seed uint64) {
 	w.t.Logf("seed %d: %d steps, killed %d times, %d statuses changed", seed, steps, kills, h.changes())
 }
 
-// A leader that is frozen for longer than its Lease, and thaws when another leads, writes nothing more.
+// A leader that is frozen for longer than its Lease, and thaws when another leads, writes nothing more: not where all
+// is quiet, when it would show, nor where it could spoil what the other is doing.
 func TestE2EFrozen(t *testing.T) {
 	w := newWorld(t, pools)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -80,13 +85,25 @@ func TestE2EFrozen(t *testing.T) {
 	w.until("one leads", func() bool { return w.leader() != "" })
 	for round := range uint64(2) {
 		var all sync.WaitGroup
+		before := h.changes()
 		all.Go(func() { w.walk(ctx, *seed+round, steps/2) })
+		w.until("much goes on", func() bool { return h.changes() >= before+50 })
 		frozen := w.leader()
 		signal(t, running[frozen], syscall.SIGSTOP)
 		w.until("another leads", func() bool { l := w.leader(); return l != "" && l != frozen })
+		quiet := round == 0
+		var still map[types.UID]string
+		if quiet {
+			all.Wait()
+			w.settles(h)
+			still = w.still()
+		}
 		signal(t, running[frozen], syscall.SIGCONT)
 		if err := running[frozen].Wait(); err == nil {
 			t.Error("one that has lost its Lease ends without an error")
+		}
+		if now := w.versions(); quiet && !maps.Equal(still, now) {
+			t.Errorf("the Services were %v before it thawed, and are %v", still, now)
 		}
 		all.Wait()
 		running[frozen] = w.start(frozen)
@@ -94,8 +111,8 @@ func TestE2EFrozen(t *testing.T) {
 	}
 }
 
-// Statuses that come back from an old copy, some of their addresses being somebody else's by now, are put right: the
-// older Service keeps its address.
+// Statuses that come back from an old copy, to Services that were made anew since, are put right: of those that have the
+// same address the oldest keeps it.
 func TestE2ERestored(t *testing.T) {
 	w := newWorld(t, pools)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,44 +122,114 @@ func TestE2ERestored(t *testing.T) {
 	w.walk(ctx, *seed, steps/2)
 	old := w.settles(h)
 	w.walk(ctx, *seed+1, steps/2)
-	w.settles(h)
+	for _, s := range w.settles(h) {
+		h.mayMove(s.UID)
+	}
 	kill(c)
 	restored := 0
 	for _, s := range old {
-		h.mayMove(s.UID)
 		if err := w.restore(ctx, s); err == nil {
 			restored++
 		} else if !apierrors.IsNotFound(err) {
 			t.Fatal(err)
 		}
 	}
-	for _, s := range h.seen(w) {
-		h.mayMove(s.UID)
+	kept, contested := heirs(h.seen(w))
+	if contested == 0 {
+		t.Error("nobody has to give an address up, so nothing was tried")
 	}
 	c = w.start("a")
 	defer func() { kill(c) }()
 	all := w.settles(h)
 	for i, s := range all {
+		if had := kept[s.UID]; had != nil && !slices.Equal(addresses(s), had) {
+			t.Errorf("%s had %v before anybody else: now it has %v", s.Name, had, addresses(s))
+		}
 		for _, other := range all[:i] {
 			if a := common(s, other); a != "" && !mayShare(s, other) {
 				t.Errorf("%s is in the statuses of %s and %s", a, s.Name, other.Name)
 			}
 		}
 	}
-	t.Logf("%d statuses restored from an old copy", restored)
+	t.Logf("%d statuses restored from an old copy; %d Services are to keep theirs, %d of them although others have it too", restored, len(kept), contested)
 }
 
-// restore writes the status that a Service had, as a restored backup would.
+// restore writes the addresses that the Service of that name had, as a restored backup would.
 func (w *world) restore(ctx context.Context, s *corev1.Service) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": s.UID}, "status": s.Status})
+	patch, err := json.Marshal(map[string]any{"status": s.Status})
 	if err != nil {
 		return err
 	}
 	_, err = w.client.CoreV1().Services(w.load).Patch(ctx, s.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
-	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) { // another of the same name
-		return apierrors.NewNotFound(corev1.Resource("services"), s.Name)
-	}
 	return err
+}
+
+// heirs says which Services are to keep the addresses in their statuses, because these are what they ask for, and no
+// older Service has one of them; and how many of these Services a younger one contests an address of.
+func heirs(all []*corev1.Service) (kept map[types.UID][]string, contested int) {
+	kept = map[types.UID][]string{}
+	for _, s := range all {
+		first, contest := fits(s), false
+		for _, other := range all {
+			switch {
+			case other == s || common(s, other) == "":
+			case older(other, s):
+				first = false
+			case !mayShare(s, other):
+				contest = true
+			}
+		}
+		if first {
+			kept[s.UID] = addresses(s)
+			if contest {
+				contested++
+			}
+		}
+	}
+	return kept, contested
+}
+
+// fits says that a Service has an address of each of its families, and the one that it asks for.
+func fits(s *corev1.Service) bool {
+	has := addresses(s)
+	if len(has) != len(s.Spec.IPFamilies) {
+		return false
+	}
+	for i, family := range s.Spec.IPFamilies {
+		if strings.Contains(has[i], ":") != (family == corev1.IPv6Protocol) {
+			return false
+		}
+	}
+	asked := s.Annotations["network-lb.kontena.io/load-balancer-ips"]
+	return asked == "" || has[0] == asked
+}
+
+// older is the order in which Services have a claim to what is in their statuses.
+func older(a, b *corev1.Service) bool {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
+}
+
+// versions returns the resource versions of the Services.
+func (w *world) versions() map[types.UID]string {
+	w.t.Helper()
+	all := map[types.UID]string{}
+	for _, s := range w.all() {
+		all[s.UID] = s.ResourceVersion
+	}
+	return all
+}
+
+// still waits until no Service has changed for a second, and returns what versions does.
+func (w *world) still() map[types.UID]string {
+	w.t.Helper()
+	last, since := w.versions(), time.Now()
+	w.until("nothing changes any more", func() bool {
+		if now := w.versions(); !maps.Equal(now, last) {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) >= time.Second
+	})
+	return last
 }
 
 // settles waits until every Service has what it can have, and holds the history to the promises.
@@ -159,6 +246,7 @@ func (w *world) settles(h *history) []*corev1.Service {
 		return last == ""
 	})
 	h.verdict()
+	w.reported(all)
 	return all
 }
 

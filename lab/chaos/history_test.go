@@ -196,12 +196,7 @@ func condition(s *corev1.Service) string {
 
 // unsettled says what is still to be done, or is wrong for good; empty: every Service has what it can have.
 func unsettled(all []*corev1.Service) string {
-	used := map[string]bool{}
-	for _, s := range all {
-		for _, a := range addresses(s) {
-			used[a] = true
-		}
-	}
+	used := used(all)
 	v4 := 0
 	for a := range used {
 		if !strings.Contains(a, ":") {

@@ -25,7 +25,7 @@ const (
 	rounds = 20
 )
 
-const manyPools = "- {name: main, protocol: layer2, addresses: [10.64.0.0-10.64.39.15]}\n" // 10,000
+const manyPools = "- {name: $WORLD-main, protocol: layer2, addresses: [10.64.0.0-10.64.39.15]}\n" // 10,000
 
 // BenchmarkLoad measures the controller with many Services: a burst, a creation right after a deletion, a restart, a
 // change of leaders, and memory.

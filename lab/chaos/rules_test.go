@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,29 +11,31 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-const few = `- {name: main, protocol: layer2, addresses: [10.77.0.0-10.77.1.243]}
-- {name: team, protocol: layer2, addresses: [10.78.0.1], auto_assign: false, namespace_selectors: [{match_labels: {team: a}}]}
+const few = `- {name: $WORLD-main, protocol: layer2, addresses: [10.77.0.0-10.77.1.243]}
+- {name: $WORLD-team, protocol: layer2, addresses: [10.78.0.1], auto_assign: false, namespace_selectors: [{match_labels: {team: a}}]}
 `
 
 // Rules that depend on what the API server itself does to a Service.
 func TestE2ERules(t *testing.T) {
 	w := newWorld(t, few)
-	c := w.start("a")
-	defer func() { kill(c) }()
 	m := w.meter()
 
-	// 1,000 Services in a pool of 500: the first 500 of the queue are served, and what becomes free goes to the next.
+	// 1,000 Services wait for a controller with 500 addresses: those are served that come first in the queue, and what
+	// becomes free goes to the next.
 	w.create(0, 1000)
+	queue := w.queue()
+	c := w.start("a")
+	defer func() { kill(c) }()
 	w.until("all know where they are", func() bool { return m.written() >= 1000 })
-	if has, waits := w.count(); has != 500 || waits != 500 {
-		t.Errorf("%d have an address and %d wait", has, waits)
-	}
-	for i := range 1000 {
-		if name := fmt.Sprint("web-", i); i%5 == 0 && !m.at(name).IsZero() {
+	w.wantServed(queue[:500])
+	for i, name := range queue[:500] {
+		if i%5 == 0 {
 			w.remove(name)
 		}
 	}
-	w.until("what was freed is in use again", func() bool { has, _ := w.count(); return has == 500 })
+	w.until("what was freed is in use again", func() bool { return len(w.allocated()) == 500 })
+	rest := slices.Clone(queue[:600])
+	w.wantServed(slices.DeleteFunc(rest, func(name string) bool { i := slices.Index(queue, name); return i < 500 && i%5 == 0 }))
 
 	kill(c)
 	w.furnish(few)
@@ -59,7 +63,7 @@ func TestE2ERules(t *testing.T) {
 		if err := w.add("team"); err != nil {
 			t.Fatal(err)
 		}
-		w.patch("team", `{"metadata":{"annotations":{"network-lb.kontena.io/address-pool":"team"}}}`)
+		w.patch("team", `{"metadata":{"annotations":{"network-lb.kontena.io/address-pool":"`+w.name+`-team"}}}`)
 		w.until("it waits", func() bool { return condition(w.get("team")) == "NoMatchingPool" })
 		label := []byte(`{"metadata":{"labels":{"team":"a"}}}`)
 		if _, err := w.client.CoreV1().Namespaces().Patch(t.Context(), w.load, types.MergePatchType, label, metav1.PatchOptions{}); err != nil {
@@ -88,22 +92,58 @@ func TestE2ERules(t *testing.T) {
 	})
 }
 
-// count returns how many Services have an address, and how many are told to wait.
-func (w *world) count() (has, waits int) {
+// queue returns the names of all Services in the order in which they are to be served.
+func (w *world) queue() (names []string) {
+	w.t.Helper()
+	all := w.all()
+	slices.SortFunc(all, func(a, b corev1.Service) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	for i := range all {
+		names = append(names, all[i].Name)
+	}
+	return names
+}
+
+// allocated returns the names of the Services that have an address, in order.
+func (w *world) allocated() (names []string) {
+	w.t.Helper()
+	for _, s := range w.all() {
+		if condition(&s) == "Allocated" && len(addresses(&s)) > 0 {
+			names = append(names, s.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// wantServed checks that these Services have an address, and that all others are told to wait.
+func (w *world) wantServed(want []string) {
+	w.t.Helper()
+	got := w.allocated()
+	want = slices.Sorted(slices.Values(want))
+	for _, name := range got {
+		if _, found := slices.BinarySearch(want, name); !found {
+			w.t.Errorf("%s is served before its turn", name)
+		}
+	}
+	if len(got) != len(want) {
+		w.t.Errorf("%d have an address, want %d", len(got), len(want))
+	}
+	for _, s := range w.all() {
+		if reason := condition(&s); reason != "Allocated" && reason != "PoolExhausted" {
+			w.t.Errorf("%s says %q", s.Name, reason)
+		}
+	}
+}
+
+func (w *world) all() []corev1.Service {
 	w.t.Helper()
 	list, err := w.client.CoreV1().Services(w.load).List(w.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for i := range list.Items {
-		switch condition(&list.Items[i]) {
-		case "Allocated":
-			has++
-		case "PoolExhausted":
-			waits++
-		}
-	}
-	return has, waits
+	return list.Items
 }
 
 func (w *world) get(name string) *corev1.Service {
