@@ -37,14 +37,20 @@ type session struct {
 	sup      supervisor
 }
 
-func startSession(engine Engine, log *zap.Logger, changed func(), w *want) *session {
+// startSession begins when those before it, with the same router, have ended: to the router they are one neighbour.
+func startSession(engine Engine, log *zap.Logger, changed func(), w *want, before []*session) *session {
 	s := &session{
 		engine: engine, log: log, changed: changed,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), want: w,
 	}
 	s.report.Since = time.Now()
 	s.poke()
-	go s.run()
+	go func() {
+		for _, x := range before {
+			<-x.done
+		}
+		s.run()
+	}()
 	return s
 }
 

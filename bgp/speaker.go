@@ -64,16 +64,11 @@ func (s *Speaker) Set(peers []Peer, routes []Route) error {
 		running[i] = x.peer()
 	}
 	wants, err := plan(running, peers, routes)
-	next := make([]*session, len(wants))
 	kept := make([]bool, len(s.sessions))
-	for i, w := range wants {
-		if w.running < 0 {
-			next[i] = startSession(s.engine, s.log, s.wake, w.want)
-			continue
+	for _, w := range wants {
+		if w.running >= 0 {
+			kept[w.running] = true
 		}
-		next[i] = s.sessions[w.running]
-		kept[w.running] = true
-		next[i].set(w.want)
 	}
 	s.leaving = slices.DeleteFunc(s.leaving, (*session).gone)
 	for i, x := range s.sessions {
@@ -83,8 +78,28 @@ func (s *Speaker) Set(peers []Peer, routes []Route) error {
 			s.wake()
 		}
 	}
+	next := make([]*session, len(wants))
+	for i, w := range wants {
+		if w.running < 0 {
+			next[i] = startSession(s.engine, s.log, s.wake, w.want, s.leavingTo(w.want.peer))
+			continue
+		}
+		next[i] = s.sessions[w.running]
+		next[i].set(w.want)
+	}
 	s.sessions = next
 	return err
+}
+
+// leavingTo returns the sessions with a peer's router that are about to end.
+func (s *Speaker) leavingTo(p Peer) []*session {
+	var all []*session
+	for _, x := range s.leaving {
+		if x.peer().Address == p.Address {
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // Status tells what became of every peer, in the order of the peers given to Set.
