@@ -37,7 +37,7 @@ type router struct {
 	behaviour Behaviour
 	password  Password
 	session   *memorySession // that dialled last, until dropped
-	routes    map[netip.Prefix]bool
+	routes    map[netip.Prefix]Route
 	withheld  Withheld
 	updates   int
 	dials     int
@@ -50,7 +50,7 @@ func (m *Memory) router(address netip.Addr) *router {
 	}
 	r := m.routers[address]
 	if r == nil {
-		r = &router{routes: map[netip.Prefix]bool{}}
+		r = &router{routes: map[netip.Prefix]Route{}}
 		m.routers[address] = r
 	}
 	return r
@@ -138,6 +138,16 @@ func (m *Memory) Routes(address netip.Addr) []netip.Prefix {
 	return slices.SortedFunc(maps.Keys(m.router(address).routes), comparePrefixes)
 }
 
+// Learnt are the routes that the router at an address has learnt, sorted by prefix, with their attributes as given: a
+// LocalPref or a Prepend also where the session is not of the kind that it is sent on.
+func (m *Memory) Learnt(address netip.Addr) []Route {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := slices.Collect(maps.Values(m.router(address).routes))
+	sortRoutes(all)
+	return all
+}
+
 // Counts says how many routes the router at an address was sent or had withdrawn, and how often it was dialled.
 func (m *Memory) Counts(address netip.Addr) (updates, dials int) {
 	m.mu.Lock()
@@ -149,7 +159,7 @@ func (m *Memory) Counts(address netip.Addr) (updates, dials int) {
 // Open implements Engine.
 func (m *Memory) Open(peer Peer, notify func(Event)) (Session, error) {
 	m.wait(peer.Address)
-	return &memorySession{engine: m, peer: peer, notify: notify, routes: map[netip.Prefix]bool{}}, nil
+	return &memorySession{engine: m, peer: peer, notify: notify, routes: map[netip.Prefix]Route{}}, nil
 }
 
 // wait blocks while the router is stalled.
@@ -167,7 +177,7 @@ type memorySession struct {
 	engine *Memory
 	peer   Peer
 	notify func(Event)
-	routes map[netip.Prefix]bool
+	routes map[netip.Prefix]Route
 	state  State
 	key    Password // that it was dialled with
 }
@@ -185,7 +195,7 @@ func (s *memorySession) Update(announce []Route, withdraw []netip.Prefix) (Withh
 		delete(s.routes, p)
 	}
 	for _, a := range announce {
-		s.routes[a.Prefix] = true
+		s.routes[a.Prefix] = a
 	}
 	if s.state == Established {
 		s.send(r)
@@ -195,14 +205,14 @@ func (s *memorySession) Update(announce []Route, withdraw []netip.Prefix) (Withh
 
 // send brings the router's routes in line with the session's.
 func (s *memorySession) send(r *router) {
-	for p := range s.routes {
-		if !r.routes[p] && !s.held(r, p) {
-			r.routes[p] = true
+	for p, route := range s.routes {
+		if known, there := r.routes[p]; (!there || !known.Same(route)) && !s.held(r, p) {
+			r.routes[p] = route
 			r.updates++
 		}
 	}
 	for p := range r.routes {
-		if !s.routes[p] || s.held(r, p) {
+		if _, there := s.routes[p]; !there || s.held(r, p) {
 			delete(r.routes, p)
 			r.updates++
 		}

@@ -83,7 +83,7 @@ func planRoutes(peers []Peer, spoilt map[string]bool, routes []Route) (map[strin
 			errs = append(errs, fmt.Errorf("route: %w", err))
 			continue
 		}
-		route := Route{Prefix: r.Prefix.Masked()}
+		route := r.tidy()
 		if r.Peers == nil {
 			all = append(all, route)
 			continue
@@ -96,21 +96,41 @@ func planRoutes(peers []Peer, spoilt map[string]bool, routes []Route) (map[strin
 			}
 		}
 	}
-	all = unique(all)
-	for name, own := range named {
+	all, err := unique(all)
+	errs = append(errs, err)
+	for _, p := range peers {
+		own := named[p.Name]
 		if len(own) == 0 {
-			named[name] = all
-		} else {
-			named[name] = unique(append(own, all...))
+			named[p.Name] = all
+			continue
+		}
+		if named[p.Name], err = unique(append(own, all...)); err != nil {
+			errs = append(errs, fmt.Errorf("peer %s: %w", p.Name, err))
 		}
 	}
 	return named, errors.Join(errs...)
 }
 
-// unique sorts routes and drops repetitions.
-func unique(routes []Route) []Route {
+// unique sorts tidy routes and merges those of one prefix. Where they contradict each other the first one counts.
+func unique(routes []Route) ([]Route, error) {
+	var errs []error
 	sortRoutes(routes)
-	return slices.CompactFunc(routes, Route.same)
+	merged := routes[:0]
+	for _, r := range routes {
+		last := len(merged) - 1
+		if last < 0 || merged[last].Prefix != r.Prefix {
+			merged = append(merged, r)
+			continue
+		}
+		if merged[last].same(r) {
+			continue
+		}
+		var err error
+		if merged[last], err = merged[last].Merge(r); err != nil {
+			errs = append(errs, fmt.Errorf("route: %w", err))
+		}
+	}
+	return merged, errors.Join(errs...)
 }
 
 // matchPeers finds for every wanted peer the running one that becomes it, so that a peer that was renamed

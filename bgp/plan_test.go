@@ -82,30 +82,32 @@ func TestDiff(t *testing.T) {
 		for range random.IntN(12) {
 			bits := random.IntN(3) + 30
 			p, _ := netip.AddrFrom4([4]byte{10, 0, 0, byte(random.IntN(16))}).Prefix(bits)
-			routes = append(routes, Route{Prefix: p})
+			routes = append(routes, Route{Prefix: p, MED: Optional{uint32(random.IntN(2)), random.IntN(3) == 0}})
 		}
-		return unique(routes)
+		routes, _ = unique(routes)
+		return routes
 	}
 	for range 2000 {
 		have, want := some(), some()
 		announce, withdraw := diff(have, want)
-		got := map[netip.Prefix]bool{}
+		got := map[netip.Prefix]Optional{}
 		for _, r := range have {
-			got[r.Prefix] = true
+			got[r.Prefix] = r.MED
 		}
 		for _, p := range withdraw {
-			if !got[p] {
+			if _, there := got[p]; !there {
 				t.Fatalf("%v -> %v: withdraws %s, which is not there", have, want, p)
 			}
 			delete(got, p)
 		}
 		for _, r := range announce {
-			if got[r.Prefix] {
+			if med, there := got[r.Prefix]; there && med == r.MED {
 				t.Fatalf("%v -> %v: announces %s, which is there", have, want, r.Prefix)
 			}
-			got[r.Prefix] = true
+			got[r.Prefix] = r.MED
 		}
-		if len(got) != len(want) || slices.ContainsFunc(want, func(r Route) bool { return !got[r.Prefix] }) {
+		differs := func(r Route) bool { med, there := got[r.Prefix]; return !there || med != r.MED }
+		if len(got) != len(want) || slices.ContainsFunc(want, differs) {
 			t.Fatalf("%v -> %v: got %v", have, want, got)
 		}
 	}

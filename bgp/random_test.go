@@ -71,6 +71,10 @@ func randomWishes(random *rand.Rand) (peers []Peer, routes []Route) {
 	}
 	for range random.IntN(12) {
 		r := Route{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, 0, byte(random.IntN(8))}), 32)}
+		r.Prepend = uint8(random.IntN(3))
+		for range random.IntN(3) {
+			r.Communities = append(r.Communities, StandardCommunity(uint32(random.IntN(3))))
+		}
 		if random.IntN(2) == 0 && len(peers) > 0 {
 			r.Peers = []string{peers[random.IntN(len(peers))].Name}
 		}
@@ -92,26 +96,38 @@ func check(t *testing.T, b bench, peers []Peer, routes []Route) {
 	}
 	for i := range 6 {
 		router := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
-		want := map[netip.Prefix]bool{}
+		want := map[netip.Prefix]said{}
 		for j, p := range peers {
 			if p.Address != router {
 				continue
 			}
 			for _, r := range routes {
 				if r.Peers == nil || r.Peers[0] == p.Name {
-					want[r.Prefix] = true
+					want[r.Prefix] = want[r.Prefix].and(r)
 				}
 			}
 			if s := status[j]; s.State != Established || s.IPv4 != (FamilyStatus{len(want), len(want), ""}) || s.Peer != p.WithDefaults() {
 				t.Fatalf("%s: %+v, want %d routes", p.Name, s, len(want))
 			}
 		}
-		got := map[netip.Prefix]bool{}
-		for _, p := range b.network.Routes(router) {
-			got[p] = true
+		got := map[netip.Prefix]said{}
+		for _, r := range b.network.Learnt(router) {
+			got[r.Prefix] = said{}.and(r)
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("%s has %v, want %v", router, got, want)
 		}
 	}
+}
+
+// said is what routes of one prefix say together: the longest prepended path, and a bit for each community.
+type said struct{ prepend, communities int }
+
+func (s said) and(r Route) said {
+	s.prepend = max(s.prepend, int(r.Prepend))
+	for _, c := range r.Communities {
+		value, _ := c.Standard()
+		s.communities |= 1 << value
+	}
+	return s
 }

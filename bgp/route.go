@@ -1,17 +1,93 @@
 package bgp
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 )
 
-// Route is a prefix to be advertised. The engine fills in the next hop.
+// Route is a prefix to be advertised, and what is said of it. The engine fills in the next hop. Several routes of one
+// prefix to one peer become one, as Merge says.
 type Route struct {
 	// Prefix is IPv4 or IPv6; host bits are cleared.
 	Prefix netip.Prefix
+	// LocalPref is LOCAL_PREF (RFC 4271 section 5.1.5): within the AS the route with the higher one is taken. It is sent
+	// to iBGP peers only, which get 100 where it is not set.
+	LocalPref Optional
+	// MED is MULTI_EXIT_DISC (RFC 4271 section 5.1.4): of several ways into our AS, the peer's AS takes that with the
+	// lower one. Not set: not sent.
+	MED Optional
+	// Prepend is how many more times than once our ASN stands in the AS_PATH to an eBGP peer, to make the route look
+	// longer. iBGP peers would take it for a loop, so it is not sent to them.
+	Prepend uint8
+	// Communities of the route (RFC 1997, RFC 8092), in any order.
+	Communities []Community
 	// Peers are the names of the peers that get the route; nil is all of them.
 	Peers []string
+}
+
+// Optional is a number that may be absent. It is comparable; the zero value is absent.
+type Optional struct {
+	Value uint32
+	Set   bool
+}
+
+// Some returns an Optional that is there.
+func Some(value uint32) Optional { return Optional{value, true} }
+
+// String is the number, or "none".
+func (o Optional) String() string {
+	if !o.Set {
+		return "none"
+	}
+	return fmt.Sprint(o.Value)
+}
+
+// or returns the first of two that is set, and whether they contradict each other.
+func (o Optional) or(other Optional) (value Optional, clash bool) {
+	if !o.Set {
+		return other, false
+	}
+	return o, other.Set && other != o
+}
+
+// ErrClash is what Merge returns when two routes contradict each other.
+var ErrClash = errors.New("two routes of one prefix contradict each other")
+
+// Merge returns the route that says what both of one prefix say: the communities of both, and the longer of the
+// prepended paths. With ErrClash they have different local preferences or MEDs, and those of r are in the result. The
+// peers are those of r.
+func (r Route) Merge(o Route) (Route, error) {
+	localPref, clash1 := r.LocalPref.or(o.LocalPref)
+	med, clash2 := r.MED.or(o.MED)
+	var err error
+	if clash1 || clash2 {
+		err = fmt.Errorf("%w: %s has local preference %s and %s, MED %s and %s", ErrClash,
+			r.Prefix, r.LocalPref, o.LocalPref, r.MED, o.MED)
+	}
+	r.LocalPref, r.MED, r.Prepend = localPref, med, max(r.Prepend, o.Prepend)
+	r.Communities = communities(append(slices.Clip(r.Communities), o.Communities...))
+	return r, err
+}
+
+// Same reports whether two routes look the same to a peer, whichever peers they are for.
+func (r Route) Same(o Route) bool { return r.tidy().same(o.tidy()) }
+
+// communities sorts and drops repetitions; nothing is nil.
+func communities(all []Community) []Community {
+	if len(all) == 0 {
+		return nil
+	}
+	all = slices.Clone(all)
+	slices.SortFunc(all, Community.Compare)
+	return slices.Compact(all)
+}
+
+// tidy is the route in the form that routes are compared in, without its peers.
+func (r Route) tidy() Route {
+	r.Prefix, r.Communities, r.Peers = r.Prefix.Masked(), communities(r.Communities), nil
+	return r
 }
 
 // Validate says what is wrong with the route.
@@ -22,12 +98,15 @@ func (r Route) Validate() error {
 	return nil
 }
 
-// same reports whether two routes of one peer look the same to that peer.
-func (r Route) same(o Route) bool { return r.Prefix == o.Prefix }
+// same reports whether two tidy routes look the same to a peer.
+func (r Route) same(o Route) bool {
+	return r.Prefix == o.Prefix && r.LocalPref == o.LocalPref && r.MED == o.MED && r.Prepend == o.Prepend &&
+		slices.Equal(r.Communities, o.Communities)
+}
 
 // sortRoutes orders routes by prefix: IPv4 before IPv6, lower addresses first, shorter prefixes first.
 func sortRoutes(routes []Route) {
-	slices.SortFunc(routes, func(a, b Route) int { return comparePrefixes(a.Prefix, b.Prefix) })
+	slices.SortStableFunc(routes, func(a, b Route) int { return comparePrefixes(a.Prefix, b.Prefix) })
 }
 
 func comparePrefixes(a, b netip.Prefix) int {

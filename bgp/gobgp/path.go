@@ -3,8 +3,10 @@ package gobgp
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	api "github.com/osrg/gobgp/v3/api"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/kontena/network-lb/bgp"
@@ -74,29 +76,62 @@ func (s *session) nextHops() (hops [2]hop, withheld bgp.Withheld) {
 }
 
 // path is a route as GoBGP takes it.
-func path(r bgp.Route, h hop) (*api.Path, error) {
+func path(r bgp.Route, h hop, peer bgp.Peer) (*api.Path, error) {
 	p, err := withdrawal(r.Prefix)
 	if err != nil {
 		return nil, err
 	}
 	p.IsWithdraw = false
-	origin, err := anypb.New(&api.OriginAttribute{Origin: 0}) // IGP
-	if err != nil {
-		return nil, err
-	}
-	var reach *anypb.Any
+	all := []proto.Message{&api.OriginAttribute{Origin: 0}} // IGP
 	if family(r.Prefix) == ipv4 {
-		reach, err = anypb.New(&api.NextHopAttribute{NextHop: h.addr.String()})
+		all = append(all, &api.NextHopAttribute{NextHop: h.addr.String()})
 	} else {
-		reach, err = anypb.New(&api.MpReachNLRIAttribute{
+		all = append(all, &api.MpReachNLRIAttribute{
 			Family: p.Family, NextHops: []string{h.addr.String()}, Nlris: []*anypb.Any{p.Nlri},
 		})
 	}
-	if err != nil {
-		return nil, err
+	for _, m := range append(all, attributes(r, peer)...) {
+		a, err := anypb.New(m)
+		if err != nil {
+			return nil, err
+		}
+		p.Pattrs = append(p.Pattrs, a)
 	}
-	p.Pattrs = []*anypb.Any{origin, reach}
 	return p, nil
+}
+
+// attributes are what is said of a route beside where it leads. To an eBGP peer GoBGP puts our ASN in front of the
+// AS_PATH that it is given; to an iBGP peer it sends that as it is, which the peer would take for a loop.
+func attributes(r bgp.Route, peer bgp.Peer) []proto.Message {
+	var all []proto.Message
+	internal := peer.PeerASN == peer.MyASN
+	if r.Prepend > 0 && !internal {
+		all = append(all, &api.AsPathAttribute{Segments: []*api.AsSegment{{
+			Type: api.AsSegment_AS_SEQUENCE, Numbers: slices.Repeat([]uint32{peer.MyASN}, int(r.Prepend)),
+		}}})
+	}
+	if r.MED.Set {
+		all = append(all, &api.MultiExitDiscAttribute{Med: r.MED.Value})
+	}
+	if r.LocalPref.Set && internal {
+		all = append(all, &api.LocalPrefAttribute{LocalPref: r.LocalPref.Value})
+	}
+	var standard api.CommunitiesAttribute
+	var large api.LargeCommunitiesAttribute
+	for _, c := range r.Communities {
+		if value, ok := c.Standard(); ok {
+			standard.Communities = append(standard.Communities, value)
+		} else if n, ok := c.Large(); ok {
+			large.Communities = append(large.Communities, &api.LargeCommunity{GlobalAdmin: n[0], LocalData1: n[1], LocalData2: n[2]})
+		}
+	}
+	if len(standard.Communities) > 0 {
+		all = append(all, &standard)
+	}
+	if len(large.Communities) > 0 {
+		all = append(all, &large)
+	}
+	return all
 }
 
 // withdrawal names a prefix to GoBGP.

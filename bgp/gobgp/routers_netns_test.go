@@ -54,6 +54,12 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	return newLabWith(t, frrConfig, birdConfig)
+}
+
+// newLabWith is newLab with routers of the given configurations.
+func newLabWith(t *testing.T, frrConfig, birdConfig string) *lab {
+	t.Helper()
 	nstest.Require(t)
 	needs(t, frrDir+"bgpd", frrDir+"zebra", "/usr/sbin/bird", "/usr/sbin/birdc")
 	l := &lab{node: nstest.New(t, "node"), r1: nstest.New(t, "r1"), r2: nstest.New(t, "r2")}

@@ -75,7 +75,7 @@ func (s *session) rehop(f int, h hop) error {
 }
 
 func (s *session) add(r bgp.Route, h hop) error {
-	p, err := path(r, h)
+	p, err := path(r, h, s.peer)
 	if err == nil {
 		_, err = s.speaker.AddPath(context.Background(), &api.AddPathRequest{TableType: api.TableType_GLOBAL, Path: p})
 	}
