@@ -3,6 +3,7 @@ package bgp
 import (
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // Engine speaks BGP. A Speaker tells it what to do; nothing in an Engine decides when to retry.
@@ -26,8 +27,12 @@ type Session interface {
 	Update(announce []Route, withdraw []netip.Prefix) (Withheld, error)
 	// Dial starts connecting to the peer, and goes on at the peer's connect time until a connection stands.
 	// All routes given by Update are sent first, then End-of-RIB (RFC 4724 section 2). The peer differs from
-	// that of Open at most in its name, timers and password. An error means that nothing was started.
+	// that of Open at most in what needs no new session: name, timers, BFD, MaxReceived and password. An error
+	// means that nothing was started. Of a session that was dialled and not dropped Dial changes MaxReceived, at
+	// once, and nothing else.
 	Dial(peer Peer) error
+	// Counters are those of what was dialled, until it is dropped; then they are zero.
+	Counters() Counters
 	// Drop ends the connection, if there is one with a Cease, and stops dialling. Once it has returned no
 	// event of what was dialled comes any more. The routes stay in the session. Drop may be called at any
 	// time.
@@ -53,8 +58,46 @@ type Event struct {
 	Reason string
 	// Cease says that the peer closed with a NOTIFICATION of code Cease (RFC 4486).
 	Cease bool
-	// IPv4 and IPv6 say, when Established, which families the peer takes (RFC 4760 section 8).
+	// Flooded says that we closed, because the peer sent more routes than its MaxReceived.
+	Flooded bool
+	// Conn is what an Established session has become.
+	Conn Conn
+}
+
+// Conn is an Established session's connection, and what both sides agreed on.
+type Conn struct {
+	// Local and Remote are its addresses; link-local ones have their interface as zone.
+	Local, Remote netip.Addr
+	// Interface that packets to the peer leave by; "" if the engine does not know.
+	Interface string
+	// Multihop says that the peer is in no subnet of that interface, but behind a router.
+	Multihop bool
+	// PeerASN and PeerID are the router's autonomous system number and BGP identifier.
+	PeerASN uint32
+	PeerID  netip.Addr
+	// HoldTime is the lower one of the two that were proposed.
+	HoldTime time.Duration
+	// IPv4 and IPv6 say which families the peer takes (RFC 4760 section 8).
 	IPv4, IPv6 bool
+}
+
+// Counters count what went over a peer's connections.
+type Counters struct {
+	Sent, Received Messages
+	// IPv4 and IPv6 are how many routes the peer has sent and not taken back.
+	IPv4, IPv6 int
+}
+
+// Messages counts messages of BGP.
+type Messages struct {
+	Updates       uint64 `json:"updates"`
+	Notifications uint64 `json:"notifications"`
+	// Total counts also those that are neither.
+	Total uint64 `json:"total"`
+}
+
+func (m Messages) plus(o Messages) Messages {
+	return Messages{m.Updates + o.Updates, m.Notifications + o.Notifications, m.Total + o.Total}
 }
 
 // Withheld says, for each family, why its routes are not sent; "" is no objection.
@@ -64,8 +107,13 @@ type Withheld struct{ IPv4, IPv6 string }
 type Local struct {
 	// Interface is the name of the interface that packets to the peer leave by.
 	Interface string
-	// Source is the address to connect from, of the peer's family.
+	// Source is the address to connect from, of the peer's family: the peer's own Source, if it has one.
 	Source netip.Addr
+	// Remote is the router's address: that of the peer, or the link-local one, with its zone, that was found on
+	// the peer's Interface.
+	Remote netip.Addr
+	// Multihop says that the router is in no subnet of the interface, but behind a gateway.
+	Multihop bool
 	// IPv4 and IPv6 are the node's addresses on that interface that serve as next hops; the zero value is
 	// that there is none.
 	IPv4, IPv6 netip.Addr

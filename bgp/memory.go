@@ -1,24 +1,27 @@
 package bgp
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 )
 
-// Memory is an Engine without a network, for tests and examples: it simulates the routers that are dialled.
+// Memory is an Engine and a Liveness without a network, for tests and examples: it simulates the routers that are
+// dialled and watched.
 // A router answers at once unless told otherwise by Behave. The zero value is ready.
 type Memory struct {
 	mu      sync.Mutex
 	routers map[netip.Addr]*router
+	links   map[string]netip.Addr // the router on each interface
 }
 
 var (
-	_ Engine  = (*Memory)(nil)
-	_ Session = (*memorySession)(nil)
+	_ Engine   = (*Memory)(nil)
+	_ Session  = (*memorySession)(nil)
+	_ Liveness = (*Memory)(nil)
+	_ Watch    = (*memoryWatch)(nil)
 )
 
 // Behaviour is how a simulated router treats who dials it.
@@ -30,12 +33,17 @@ const (
 	Away                     // no connection; the session stays in Connect
 	Silent                   // the connection stands, no OPEN comes; the session stays in OpenSent
 	Refuses                  // a NOTIFICATION answers every OPEN
+	Hangs                    // it says nothing more: an Established session ends with its hold time, and nobody answers
 )
 
 // router is what a simulated router knows.
 type router struct {
 	behaviour Behaviour
 	password  Password
+	asn       uint32 // 0: the one that it is expected to have
+	sends     [2]int // routes, of either family
+	watch     *memoryWatch
+	suspended bool
 	session   *memorySession // that dialled last, until dropped
 	routes    map[netip.Prefix]Route
 	withheld  Withheld
@@ -57,7 +65,8 @@ func (m *Memory) router(address netip.Addr) *router {
 }
 
 // Behave sets how the router at an address behaves from now on. One that is Away loses its session, if there
-// is one, for the given reason, and its routes; one that Answers takes up a session that waits.
+// is one, for the given reason, and its routes; one that Hangs loses them later; one that Answers takes up a session
+// that waits.
 func (m *Memory) Behave(address netip.Addr, b Behaviour, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,6 +80,51 @@ func (m *Memory) Behave(address netip.Addr, b Behaviour, reason string) {
 	case b == Away && s.state > Connect:
 		clear(r.routes)
 		s.tell(Event{State: Idle, Reason: reason})
+	case b == Hangs && s.state > Connect:
+		time.AfterFunc(s.peer.HoldTime, func() { m.hung(r, s) })
+	}
+	if w := r.watch; w != nil && b == Hangs {
+		time.AfterFunc(w.detection(), func() { m.unheard(r, w) })
+	}
+}
+
+// hung ends a session whose hold time has passed.
+func (m *Memory) hung(r *router, s *memorySession) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.behaviour == Hangs && r.session == s && s.state > Connect {
+		clear(r.routes)
+		s.tell(Event{State: Idle, Reason: "nothing was heard from the peer for the hold time"})
+	}
+}
+
+// Attach puts the router at a link-local address on an interface, where peers with that interface find it; the zero
+// address takes it away, for those that are dialled later.
+func (m *Memory) Attach(iface string, address netip.Addr) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.links == nil {
+		m.links = map[string]netip.Addr{}
+	}
+	m.links[iface] = address
+}
+
+// SetASN gives the router at an address an autonomous system number: it refuses who dials for another. 0 is whatever
+// is dialled for.
+func (m *Memory) SetASN(address netip.Addr, asn uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.router(address).asn = asn
+}
+
+// Send has the router at an address send so many routes, now and in later sessions.
+func (m *Memory) Send(address netip.Addr, v4, v6 int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.router(address)
+	r.sends = [2]int{v4, v6}
+	if s := r.session; s != nil && s.state == Established {
+		s.receive(r)
 	}
 }
 
@@ -158,8 +212,21 @@ func (m *Memory) Counts(address netip.Addr) (updates, dials int) {
 
 // Open implements Engine.
 func (m *Memory) Open(peer Peer, notify func(Event)) (Session, error) {
-	m.wait(peer.Address)
-	return &memorySession{engine: m, peer: peer, notify: notify, routes: map[netip.Prefix]Route{}}, nil
+	address := m.find(peer)
+	m.wait(address)
+	return &memorySession{
+		engine: m, peer: peer, address: address, notify: notify, routes: map[netip.Prefix]Route{},
+	}, nil
+}
+
+// find is where a peer's router is. The zero value is that nobody knows.
+func (m *Memory) find(p Peer) netip.Addr {
+	if p.Interface == "" {
+		return p.Address
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.links[p.Interface]
 }
 
 // wait blocks while the router is stalled.
@@ -170,128 +237,4 @@ func (m *Memory) wait(address netip.Addr) {
 	if c != nil {
 		<-c
 	}
-}
-
-// memorySession is a session with a simulated router. Its engine's mutex guards it.
-type memorySession struct {
-	engine *Memory
-	peer   Peer
-	notify func(Event)
-	routes map[netip.Prefix]Route
-	state  State
-	key    Password // that it was dialled with
-}
-
-func (s *memorySession) lock() (r *router, unlock func()) {
-	s.engine.wait(s.peer.Address)
-	s.engine.mu.Lock()
-	return s.engine.router(s.peer.Address), s.engine.mu.Unlock
-}
-
-func (s *memorySession) Update(announce []Route, withdraw []netip.Prefix) (Withheld, error) {
-	r, unlock := s.lock()
-	defer unlock()
-	for _, p := range withdraw {
-		delete(s.routes, p)
-	}
-	for _, a := range announce {
-		s.routes[a.Prefix] = a
-	}
-	if s.state == Established {
-		s.send(r)
-	}
-	return r.withheld, nil
-}
-
-// send brings the router's routes in line with the session's.
-func (s *memorySession) send(r *router) {
-	for p, route := range s.routes {
-		if known, there := r.routes[p]; (!there || !known.Same(route)) && !s.held(r, p) {
-			r.routes[p] = route
-			r.updates++
-		}
-	}
-	for p := range r.routes {
-		if _, there := s.routes[p]; !there || s.held(r, p) {
-			delete(r.routes, p)
-			r.updates++
-		}
-	}
-}
-
-func (s *memorySession) held(r *router, p netip.Prefix) bool {
-	if p.Addr().Is4() {
-		return r.withheld.IPv4 != ""
-	}
-	return r.withheld.IPv6 != ""
-}
-
-func (s *memorySession) Dial(peer Peer) error {
-	r, unlock := s.lock()
-	defer unlock()
-	if s.state != Idle {
-		return errors.New("dialling twice")
-	}
-	if peer.session() != s.peer.session() {
-		return fmt.Errorf("dialling another peer than was opened")
-	}
-	r.dials++
-	r.session, s.state, s.key = s, Connect, peer.Password
-	s.connect(r)
-	return nil
-}
-
-// connect plays the TCP connection, and what follows if it comes about.
-func (s *memorySession) connect(r *router) {
-	if r.behaviour == Away || s.key != r.password {
-		peer := s.peer
-		peer.Password = s.key
-		s.tell(Event{State: Connect, Reason: peer.NoAnswer()})
-		return
-	}
-	s.converse(r)
-}
-
-// converse plays what follows a TCP connection.
-func (s *memorySession) converse(r *router) {
-	s.tell(Event{State: OpenSent})
-	switch r.behaviour {
-	case Refuses:
-		s.tell(Event{State: Idle, Reason: "received NOTIFICATION: OPEN refused"})
-	case Answers:
-		s.tell(Event{State: OpenConfirm})
-		s.send(r)
-		s.tell(Event{State: Established, IPv4: true, IPv6: true})
-	case Silent, Away: // nothing more
-	}
-}
-
-// tell notes and reports a state.
-func (s *memorySession) tell(e Event) {
-	s.state = e.State
-	s.notify(e)
-}
-
-func (s *memorySession) Drop() {
-	r, unlock := s.lock()
-	defer unlock()
-	s.drop(r)
-}
-
-func (s *memorySession) drop(r *router) {
-	if r.session == s {
-		r.session = nil
-		clear(r.routes)
-	}
-	s.state = Idle
-}
-
-func (s *memorySession) Close(keepRoutes bool) {
-	r, unlock := s.lock()
-	defer unlock()
-	if keepRoutes && s.peer.RestartTime > 0 && r.session == s {
-		r.session = nil
-		return
-	}
-	s.drop(r)
 }

@@ -200,42 +200,42 @@ func TestSupervisor(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var v supervisor
 	v.dial(now)
-	wait := func(was State, up time.Duration, cease bool) time.Duration {
+	wait := func(was State, up time.Duration, how loss) time.Duration {
 		now = now.Add(up)
-		v.failed(now, was, now.Add(-up), cease)
+		v.failed(now, was, now.Add(-up), how)
 		w := v.next.Sub(now)
 		now = v.next
 		v.dial(now)
 		return w
 	}
-	if w := wait(Established, time.Hour, false); w != 0 {
+	if w := wait(Established, time.Hour, broken); w != 0 {
 		t.Errorf("after an hour of Established: %s, want at once", w)
 	}
-	if w := wait(Established, time.Hour, false); w != 0 {
+	if w := wait(Established, time.Hour, broken); w != 0 {
 		t.Errorf("again: %s, want at once", w)
 	}
 	for i, most := range []time.Duration{1, 2, 4, 8, 10, 10} {
 		most *= time.Second
 		least := max(most*3/4, time.Second)
-		if w := wait(OpenSent, 0, false); w < least || w > most {
+		if w := wait(OpenSent, 0, broken); w < least || w > most {
 			t.Errorf("failure %d: %s, want %s to %s", i, w, least, most)
 		}
 	}
 	for range 8 {
-		wait(Established, time.Second, true)
+		wait(Established, time.Second, ceased)
 	}
-	if w := wait(Established, time.Second, true); w < 90*time.Second || w > 120*time.Second {
+	if w := wait(Established, time.Second, ceased); w < 90*time.Second || w > 120*time.Second {
 		t.Errorf("after many Ceases: %s, want up to 120s", w)
 	}
-	if w := wait(OpenConfirm, 0, false); w > 10*time.Second {
+	if w := wait(OpenConfirm, 0, broken); w > 10*time.Second {
 		t.Errorf("after one failed OPEN: %s, want up to 10s", w)
 	}
-	if w := wait(Established, 61*time.Second, true); w != 0 {
+	if w := wait(Established, 61*time.Second, ceased); w != 0 {
 		t.Errorf("after a minute of Established: %s, want at once", w)
 	}
 	v.forget()
 	v.dial(now)
-	if w := wait(OpenSent, time.Millisecond, false); w != 999*time.Millisecond {
+	if w := wait(OpenSent, time.Millisecond, broken); w != 999*time.Millisecond {
 		t.Errorf("at first: %s, want a second after the dial", w)
 	}
 }

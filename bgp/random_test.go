@@ -106,7 +106,7 @@ func check(t *testing.T, b bench, peers []Peer, routes []Route) {
 					want[r.Prefix] = want[r.Prefix].and(r)
 				}
 			}
-			if s := status[j]; s.State != Established || s.IPv4 != (FamilyStatus{len(want), len(want), ""}) || s.Peer != p.WithDefaults() {
+			if s := status[j]; s.State != Established || s.IPv4 != (FamilyStatus{Wanted: len(want), Sent: len(want)}) || s.Peer != p.WithDefaults() {
 				t.Fatalf("%s: %+v, want %d routes", p.Name, s, len(want))
 			}
 		}

@@ -21,15 +21,18 @@ const closeTime = 2 * time.Second
 type Options struct {
 	// Logger is told of every session that comes up, is lost or fails; nil is quiet.
 	Logger *zap.Logger
+	// Liveness watches peers that have BFD enabled, while their session is Established; nil watches none.
+	Liveness Liveness
 }
 
 // Speaker keeps routes advertised to peers. Every peer has a session and a goroutine of its own, so a peer
 // that is stuck delays no other. All methods may be called at any time from any goroutine, and none waits for
 // a peer, except Close, which waits up to 2 s.
 type Speaker struct {
-	engine  Engine
-	log     *zap.Logger
-	changed chan struct{}
+	engine   Engine
+	liveness Liveness
+	log      *zap.Logger
+	changed  chan struct{}
 
 	mu       sync.Mutex
 	closed   bool
@@ -43,7 +46,7 @@ func NewSpeaker(engine Engine, options Options) *Speaker {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	return &Speaker{engine: engine, log: log, changed: make(chan struct{}, 1)}
+	return &Speaker{engine: engine, liveness: options.Liveness, log: log, changed: make(chan struct{}, 1)}
 }
 
 // Set makes the given peers and routes the ones that are wanted, all of them: what is missing is taken back.
@@ -81,7 +84,7 @@ func (s *Speaker) Set(peers []Peer, routes []Route) error {
 	next := make([]*session, len(wants))
 	for i, w := range wants {
 		if w.running < 0 {
-			next[i] = startSession(s.engine, s.log, s.wake, w.want, s.leavingTo(w.want.peer))
+			next[i] = startSession(s, w.want, s.leavingTo(w.want.peer))
 			continue
 		}
 		next[i] = s.sessions[w.running]
@@ -95,7 +98,7 @@ func (s *Speaker) Set(peers []Peer, routes []Route) error {
 func (s *Speaker) leavingTo(p Peer) []*session {
 	var all []*session
 	for _, x := range s.leaving {
-		if x.peer().Address == p.Address {
+		if x.peer().host() == p.host() {
 			all = append(all, x)
 		}
 	}
@@ -118,8 +121,8 @@ func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 
 // Close ends all sessions. With keepRoutes connections are left to the exit of the process, without a Cease,
 // so that a router that negotiated a graceful restart (Peer.RestartTime) keeps the routes for that long; the
-// process must exit right afterwards. Otherwise every router is sent a Cease and forgets the routes at once.
-// Close waits for all sessions, 2 s at most.
+// process must exit right afterwards. Peers that are watched are asked first to wait for the next process. Otherwise
+// every router is sent a Cease and forgets the routes at once. Close waits for all sessions, 2 s at most.
 func (s *Speaker) Close(keepRoutes bool) {
 	s.mu.Lock()
 	all := slices.Concat(s.sessions, s.leaving)

@@ -69,7 +69,7 @@ func TestRoutesComeAndGo(t *testing.T) {
 		b.learnt(r1, "10.9.0.1/32")
 		b.learnt(r2, "10.9.0.1/32", "2001:db8::1/128")
 		s := b.state(1, Established)
-		if s.IPv4 != (FamilyStatus{1, 1, ""}) || s.IPv6 != (FamilyStatus{1, 1, ""}) {
+		if s.IPv4 != (FamilyStatus{Wanted: 1, Sent: 1}) || s.IPv6 != (FamilyStatus{Wanted: 1, Sent: 1}) {
 			t.Errorf("%+v", s)
 		}
 		b.set(two(), route("10.9.0.2/32"))
@@ -244,7 +244,7 @@ func TestFamilyWithoutNextHopIsWithheld(t *testing.T) {
 		b.network.Withhold(r1, Withheld{})
 		synctest.Wait()
 		b.learnt(r1, "10.9.0.1/32", "2001:db8::1/128")
-		if s := b.state(0, Established); s.IPv6 != (FamilyStatus{1, 1, ""}) {
+		if s := b.state(0, Established); s.IPv6 != (FamilyStatus{Wanted: 1, Sent: 1}) {
 			t.Errorf("%+v", s)
 		}
 	})

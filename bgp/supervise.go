@@ -9,7 +9,8 @@ import (
 const (
 	leastRedial   = time.Second       // between two dials of one session
 	longestWait   = 10 * time.Second  // after a session or an OPEN that failed
-	longestCease  = 120 * time.Second // after the peer's Cease
+	longestCease  = 120 * time.Second // after the peer's Cease, or too many routes
+	leastFlooded  = 15 * time.Second  // after too many routes
 	openTime      = 15 * time.Second  // in OpenSent or OpenConfirm
 	stableTime    = 60 * time.Second  // Established that long, a peer is as good as new
 	backoffJitter = 0.25              // the part of a wait that is left to chance
@@ -26,26 +27,38 @@ type supervisor struct {
 // dial takes down that the session is dialled now.
 func (v *supervisor) dial(now time.Time) { v.dialled = now }
 
+// loss is a way in which a connection ends.
+type loss int
+
+const (
+	broken  loss = iota
+	ceased       // the peer said Cease
+	flooded      // the peer sent too many routes
+)
+
 // failed plans the next dial after a connection was lost or an OPEN failed. The first time it is at once, but
-// a second after the last dial; then the wait doubles.
-func (v *supervisor) failed(now time.Time, was State, since time.Time, cease bool) {
-	if was == Established && now.Sub(since) >= stableTime {
+// a second after the last dial; then the wait doubles. It reports whether the session had been stable.
+func (v *supervisor) failed(now time.Time, was State, since time.Time, how loss) (stable bool) {
+	if stable = was == Established && now.Sub(since) >= stableTime; stable {
 		v.failures = 0
 	}
 	var wait time.Duration
-	if v.failures > 0 {
-		longest := longestWait
-		if cease {
-			longest = longestCease
-		}
-		wait = min(leastRedial<<min(v.failures-1, 10), longest)
-		wait -= time.Duration(rand.Float64() * backoffJitter * float64(wait))
+	switch n := min(v.failures, 10); {
+	case how == flooded:
+		wait = min(leastFlooded<<n, longestCease)
+	case n == 0:
+	case how == ceased:
+		wait = min(leastRedial<<(n-1), longestCease)
+	default:
+		wait = min(leastRedial<<(n-1), longestWait)
 	}
+	wait -= time.Duration(rand.Float64() * backoffJitter * float64(wait))
 	v.failures++
 	v.next = now.Add(wait)
 	if earliest := v.dialled.Add(leastRedial); v.next.Before(earliest) {
 		v.next = earliest
 	}
+	return stable
 }
 
 // refused plans the next attempt after a dial that could not even be started.

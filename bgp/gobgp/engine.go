@@ -22,9 +22,11 @@ import (
 type Options struct {
 	// NodeName identifies the node. A hash of it is the router ID of peers that have none.
 	NodeName string
-	// Local says what the node is on its way to a peer; neigh.Resolver's method of that name does. nil
-	// leaves the source address to the kernel and withholds the routes of the family that is not the session's.
-	Local func(peer netip.Addr) (bgp.Local, error)
+	// Local says what the node is on its way to a peer, and where the router of an unnumbered one is;
+	// neigh.Resolver's method of that name does. nil leaves the source address to the kernel, withholds the routes
+	// of the family that is not the session's, and finds no router of an unnumbered peer. Whenever it would answer
+	// otherwise than before, AddressesChanged is to be called.
+	Local func(peer bgp.Peer) (bgp.Local, error)
 	// Restarting says that this process follows one on this node that ended by Close(true) or was killed a
 	// moment ago, while the node went on forwarding. First connections of peers with a RestartTime then carry
 	// the R and F bits (RFC 4724 section 3), so that their routers keep the old routes until we have sent all.
@@ -59,7 +61,7 @@ func New(options Options) *Engine {
 }
 
 // AddressesChanged has the next hops of all sessions looked up again. It is to be called when the node's
-// addresses or routes have changed; too often does no harm.
+// addresses or routes, or the routers on its interfaces, have changed; too often does no harm.
 func (e *Engine) AddressesChanged() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -85,6 +87,7 @@ func (e *Engine) Open(peer bgp.Peer, notify func(bgp.Event)) (bgp.Session, error
 		engine: e, speaker: sp, peer: peer, notify: notify, routes: map[netip.Prefix]bgp.Route{},
 		restarting: e.options.Restarting && time.Since(e.started) < peer.RestartTime,
 	}
+	s.lookUp()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sessions[s] = struct{}{}

@@ -82,7 +82,7 @@ func TestServersAreReused(t *testing.T) {
 
 func TestOtherFamilyNeedsANextHop(t *testing.T) {
 	local, err := bgp.Local{}, error(nil)
-	s := &session{peer: somePeer(), engine: New(Options{Local: func(netip.Addr) (bgp.Local, error) { return local, err }})}
+	s := &session{peer: somePeer(), engine: New(Options{Local: func(bgp.Peer) (bgp.Local, error) { return local, err }})}
 	hops, withheld := s.nextHops()
 	if !hops[ipv4].ok || !hops[ipv4].addr.IsUnspecified() || hops[ipv6].ok || withheld.IPv6 == "" || withheld.IPv4 != "" {
 		t.Errorf("%v, %+v", hops, withheld)
@@ -112,7 +112,7 @@ func TestOtherFamilyNeedsANextHop(t *testing.T) {
 
 func TestPeerOptions(t *testing.T) {
 	p := somePeer()
-	n := apiPeer(p, netip.Addr{}, true)
+	n := apiPeer(p, bgp.Local{Remote: p.Address}, true)
 	if c := n.Timers.Config; c.HoldTime != 30 || c.KeepaliveInterval != 10 || c.ConnectRetry != 1 {
 		t.Errorf("%v", c)
 	}
@@ -123,7 +123,7 @@ func TestPeerOptions(t *testing.T) {
 		t.Errorf("%v", n)
 	}
 	p.RestartTime, p.Password = 30*time.Second, "s3cret"
-	n = apiPeer(p, netip.MustParseAddr("127.0.0.9"), true)
+	n = apiPeer(p, bgp.Local{Remote: p.Address, Source: netip.MustParseAddr("127.0.0.9")}, true)
 	if g := n.GracefulRestart; !g.Enabled || g.RestartTime != 30 || g.DeferralTime != 10 || !g.LocalRestarting || g.NotificationEnabled {
 		t.Errorf("%v", g)
 	}
@@ -153,11 +153,11 @@ func TestCause(t *testing.T) {
 	} {
 		l := &logger{log: zap.NewNop()}
 		l.Warn(c.msg, c.fields)
-		if reason, cease := l.cause(); !strings.Contains(reason, c.want) || cease != c.cease {
+		if reason, cease, _ := l.cause(); !strings.Contains(reason, c.want) || cease != c.cease {
 			t.Errorf("%s %v: got %q, %t, want %q, %t", c.msg, c.fields, reason, cease, c.want, c.cease)
 		}
-		l.reset(nil)
-		if reason, _ := l.cause(); reason != "the session ended" {
+		l.reset(hooks{})
+		if reason, _, _ := l.cause(); reason != "the session ended" {
 			t.Errorf("after reset: %q", reason)
 		}
 	}

@@ -21,45 +21,57 @@ type logger struct {
 	mu           sync.Mutex
 	notification string // the last one sent or received
 	cease        bool   // it was a received Cease
+	flooded      bool   // the peer has sent more routes than it may
 	change       string // GoBGP's reason for the last change to Idle
 	was          string // the state before that change
 	dials        bool   // GoBGP is connecting
-	dialFailed   func(error)
+	hooks        hooks
+}
+
+// hooks are told by GoBGP's own goroutine, which goes on only when they return. They must not call GoBGP.
+type hooks struct {
+	connected  func()      // before our OPEN is sent
+	dialFailed func(error) // each time that a connection does not come about
 }
 
 var _ gobgplog.Logger = (*logger)(nil)
 
-// reset forgets the last connection. dialFailed is told of each time that the next does not come about.
-func (l *logger) reset(dialFailed func(error)) {
+// reset forgets the last connection.
+func (l *logger) reset(h hooks) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.notification, l.cease, l.change, l.was = "", false, "", ""
-	l.dials, l.dialFailed = false, dialFailed
+	l.notification, l.cease, l.flooded, l.change, l.was = "", false, false, "", ""
+	l.dials, l.hooks = false, h
 }
 
-// cause says why the session went to Idle, and whether the peer said Cease.
-func (l *logger) cause() (reason string, cease bool) {
+// cause says why the session went to Idle, and whether the peer said Cease, or we did since it sent too many routes.
+func (l *logger) cause() (reason string, cease, flooded bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.notification != "" {
-		return l.notification, l.cease
+		return l.notification, l.cease, l.flooded
 	}
+	return l.changed(), false, false
+}
+
+// changed is GoBGP's reason for the last change to Idle, in our words.
+func (l *logger) changed() string {
 	switch l.change {
 	case "read-failed":
 		if strings.Contains(l.was, "OPEN") {
-			return "the peer closed the connection before the session was up", false
+			return "the peer closed the connection before the session was up"
 		}
-		return "the connection broke or the peer closed it", false
+		return "the connection broke or the peer closed it"
 	case "write-failed":
-		return "the connection broke", false
+		return "the connection broke"
 	case "hold-timer-expired":
-		return "nothing was heard from the peer for the hold time", false
+		return "nothing was heard from the peer for the hold time"
 	case "invalid-msg":
-		return "the peer refused our OPEN, or answered with something else (GoBGP does not tell the NOTIFICATION)", false
+		return "the peer refused our OPEN, or answered with something else (GoBGP does not tell the NOTIFICATION)"
 	case "":
-		return "the session ended", false
+		return "the session ended"
 	}
-	return l.change, false
+	return l.change
 }
 
 // observe looks for reasons among the messages.
@@ -73,8 +85,13 @@ func (l *logger) observe(msg string, f gobgplog.Fields) {
 		code, _ := f["Code"].(uint8)
 		l.notification = "the peer sent a NOTIFICATION: " + notification(f)
 		l.cease = code == bgp.BGP_ERROR_CEASE
+	case "prefix limit reached":
+		l.flooded = true
 	case "state changed":
 		l.dials = f["new"] == bgp.BGP_FSM_ACTIVE.String()
+		if f["new"] == bgp.BGP_FSM_OPENSENT.String() && l.hooks.connected != nil {
+			l.hooks.connected()
+		}
 		if f["new"] == bgp.BGP_FSM_IDLE.String() {
 			l.was, l.change = fmt.Sprint(f["old"]), fmt.Sprint(f["reason"])
 		}
@@ -88,7 +105,7 @@ func (l *logger) missed(msg string, f gobgplog.Fields) {
 		return
 	}
 	l.mu.Lock()
-	tell := l.dialFailed
+	tell := l.hooks.dialFailed
 	l.mu.Unlock()
 	if tell != nil {
 		tell(err)
@@ -117,6 +134,7 @@ func notification(f gobgplog.Fields) string {
 // routes of ours that a router sent back are always unknown when it takes them back.
 func ordinary(msg string) bool {
 	return msg == "sent notification" || msg == "received notification" ||
+		msg == "prefix limit reached" || msg == "update prefix limit configuration" ||
 		strings.HasPrefix(msg, "No matching path for withdraw found")
 }
 

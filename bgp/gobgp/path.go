@@ -1,7 +1,6 @@
 package gobgp
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -23,8 +22,6 @@ var apiFamilies = [2]*api.Family{
 	{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST},
 }
 
-var familyNames = [2]string{"IPv4", "IPv6"}
-
 func family(p netip.Prefix) int { return familyOf(p.Addr()) }
 
 func familyOf(a netip.Addr) int {
@@ -32,47 +29,6 @@ func familyOf(a netip.Addr) int {
 		return ipv4
 	}
 	return ipv6
-}
-
-// hop is a family's next hop. The unspecified address stands for the session's own, which GoBGP fills in.
-type hop struct {
-	addr netip.Addr
-	ok   bool
-}
-
-// nextHops looks up the node's addresses. The session's own family always has a next hop; the other one needs
-// an address of its own, since GoBGP would make one up (`::ffff:10.0.1.1`) that routers refuse. A lookup that
-// fails changes nothing: what was found last holds.
-func (s *session) nextHops() (hops [2]hop, withheld bgp.Withheld) {
-	own := familyOf(s.peer.Address)
-	other := 1 - own
-	reason := "no next hop of this family is known"
-	s.lookup = nil
-	if s.engine.options.Local != nil {
-		local, err := s.engine.options.Local(s.peer.Address)
-		if s.lookup = err; err == nil {
-			s.local = local
-		} else {
-			reason = err.Error()
-		}
-	}
-	unspecified := [2]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
-	hops[own] = hop{unspecified[own], true}
-	addr := [2]netip.Addr{s.local.IPv4, s.local.IPv6}[other]
-	if addr.IsValid() {
-		hops[other] = hop{addr, true}
-		return hops, withheld
-	}
-	if s.lookup == nil && s.local.Interface != "" {
-		reason = fmt.Sprintf("interface %s has no permanent global %s address to be the next hop",
-			s.local.Interface, familyNames[other])
-	}
-	if other == ipv4 {
-		withheld.IPv4 = reason
-	} else {
-		withheld.IPv6 = reason
-	}
-	return hops, withheld
 }
 
 // path is a route as GoBGP takes it.
@@ -83,7 +39,7 @@ func path(r bgp.Route, h hop, peer bgp.Peer) (*api.Path, error) {
 	}
 	p.IsWithdraw = false
 	all := []proto.Message{&api.OriginAttribute{Origin: 0}} // IGP
-	if family(r.Prefix) == ipv4 {
+	if h.addr.Is4() {
 		all = append(all, &api.NextHopAttribute{NextHop: h.addr.String()})
 	} else {
 		all = append(all, &api.MpReachNLRIAttribute{

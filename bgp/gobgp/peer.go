@@ -3,8 +3,8 @@ package gobgp
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
-	"net/netip"
 	"syscall"
 	"time"
 
@@ -17,10 +17,10 @@ import (
 // it sends our routes (RFC 4724 section 4.1; GoBGP's own default is 360 s).
 const deferral = 10 * time.Second
 
-// apiPeer is a peer as GoBGP takes it. An invalid source leaves the choice to the kernel.
-func apiPeer(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
+// apiPeer is a peer as GoBGP takes it. Without a source the kernel chooses.
+func apiPeer(p bgp.Peer, local bgp.Local, restarting bool) *api.Peer {
 	n := &api.Peer{
-		Conf: &api.PeerConf{NeighborAddress: p.Address.String(), PeerAsn: p.PeerASN, LocalAsn: p.MyASN,
+		Conf: &api.PeerConf{NeighborAddress: local.Remote.String(), PeerAsn: p.PeerASN, LocalAsn: p.MyASN,
 			AuthPassword: string(p.Password)},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:               seconds(p.HoldTime),
@@ -30,8 +30,14 @@ func apiPeer(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
 		}},
 		Transport: &api.Transport{RemotePort: uint32(p.Port)},
 	}
-	if source.IsValid() {
-		n.Transport.LocalAddress = source.String()
+	if local.Source.IsValid() {
+		n.Transport.LocalAddress = local.Source.String()
+	}
+	switch {
+	case p.TTLSecurity > 0:
+		n.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 256 - uint32(p.TTLSecurity)}
+	case p.Multihop > 0:
+		n.EbgpMultihop = &api.EbgpMultihop{Enabled: true, MultihopTtl: uint32(p.Multihop)}
 	}
 	graceful := p.RestartTime > 0
 	for _, f := range apiFamilies {
@@ -41,6 +47,7 @@ func apiPeer(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
 		}
 		n.AfiSafis = append(n.AfiSafis, a)
 	}
+	limit(n, p)
 	if graceful {
 		n.GracefulRestart = &api.GracefulRestart{
 			Enabled: true, RestartTime: uint32(seconds(p.RestartTime)), DeferralTime: uint32(seconds(deferral)),
@@ -50,11 +57,18 @@ func apiPeer(p bgp.Peer, source netip.Addr, restarting bool) *api.Peer {
 	return n
 }
 
+// limit sets how many routes of each family the peer may send.
+func limit(n *api.Peer, p bgp.Peer) {
+	for _, a := range n.AfiSafis {
+		a.PrefixLimits = &api.PrefixLimit{Family: a.Config.Family, MaxPrefixes: uint32(min(p.MaxReceived, math.MaxInt32))}
+	}
+}
+
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }
 
 // whyUnconnected says, in words for a person, why a peer could not be connected to.
 func whyUnconnected(p bgp.Peer, err error) string {
-	at := netip.AddrPortFrom(p.Address, p.Port)
+	at := p.At()
 	var timeout net.Error
 	var number syscall.Errno
 	switch {

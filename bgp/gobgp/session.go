@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	api "github.com/osrg/gobgp/v3/api"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/kontena/network-lb/bgp"
 )
@@ -27,16 +28,23 @@ type session struct {
 
 	mu         sync.Mutex
 	restarting bool // the next connection is the first after a restart
+	extended   extended
 	line       *line
 }
 
 // line is one dialling of the peer. Events of an old one are recognised by it.
-type line struct{ cancel context.CancelFunc }
+type line struct {
+	cancel context.CancelFunc
+	peer   bgp.Peer
+	local  bgp.Local
+	api    *api.Peer // as GoBGP was given it
+}
 
 // Update implements bgp.Session.
 func (s *session) Update(announce []bgp.Route, withdraw []netip.Prefix) (bgp.Withheld, error) {
 	var errs []error
 	hops, withheld := s.nextHops()
+	s.follow()
 	for _, p := range withdraw {
 		if _, known := s.routes[p]; known && s.hops[family(p)].ok {
 			errs = append(errs, s.remove(p))
@@ -96,24 +104,35 @@ func (s *session) remove(prefix netip.Prefix) error {
 	return nil
 }
 
+// follow gives up a line to a router that is somewhere else now. Only that of an unnumbered peer can be.
+func (s *session) follow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.line; l != nil && s.local.Remote != l.local.Remote {
+		s.notify(bgp.Event{State: bgp.Idle, Reason: fmt.Sprintf("the router on %s is %s now", s.peer.Interface, s.local.Remote)})
+	}
+}
+
 // Dial implements bgp.Session. It fails when there is no way to the peer.
 func (s *session) Dial(peer bgp.Peer) error {
+	if l := s.current(); l != nil {
+		return s.relimit(l, peer)
+	}
 	if s.lookup != nil {
 		return s.lookup
 	}
-	s.mu.Lock()
-	if s.line != nil {
-		s.mu.Unlock()
-		return errors.New("dialling twice")
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &line{cancel: cancel}
+	l := &line{cancel: cancel, peer: peer, local: s.local}
+	s.mu.Lock()
+	l.api = apiPeer(peer, s.local, s.restarting)
 	s.line = l
-	restarting := s.restarting
 	s.mu.Unlock()
 
-	s.speaker.log.reset(func(err error) { s.unconnected(l, peer, err) })
-	err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: apiPeer(peer, s.local.Source, restarting)})
+	s.speaker.log.reset(hooks{
+		connected:  func() { l.prepare() },
+		dialFailed: func(err error) { s.unconnected(l, err) },
+	})
+	err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: l.api})
 	if err == nil {
 		err = s.speaker.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}},
 			func(r *api.WatchEventResponse) { s.hear(l, r.GetPeer()) })
@@ -125,11 +144,32 @@ func (s *session) Dial(peer bgp.Peer) error {
 	return nil
 }
 
+// current is the present line; nil is that there is none.
+func (s *session) current() *line {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.line
+}
+
+// relimit changes how many routes the peer may send.
+func (s *session) relimit(l *line, peer bgp.Peer) error {
+	limited := proto.CloneOf(l.api)
+	limit(limited, peer)
+	if _, err := s.speaker.UpdatePeer(context.Background(), &api.UpdatePeerRequest{Peer: limited}); err != nil {
+		return fmt.Errorf("changing the limit of received routes of %s: %w", peer.Title(), err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.api, l.peer.MaxReceived = limited, peer.MaxReceived
+	return nil
+}
+
 // Drop implements bgp.Session.
 func (s *session) Drop() {
+	l := s.current()
 	if s.silence() {
 		// The only error is that GoBGP does not know the peer, which is what is wanted.
-		_ = s.speaker.DeletePeer(context.Background(), &api.DeletePeerRequest{Address: s.peer.Address.String()})
+		_ = s.speaker.DeletePeer(context.Background(), &api.DeletePeerRequest{Address: l.api.Conf.NeighborAddress})
 	}
 }
 
@@ -167,17 +207,15 @@ func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
 		if first {
 			return // it has not begun yet
 		}
-		event = bgp.Event{State: bgp.Idle}
-		event.Reason, event.Cease = s.speaker.log.cause()
+		event = s.ending(l)
 	case api.PeerState_CONNECT, api.PeerState_ACTIVE:
 		event = bgp.Event{State: bgp.Connect}
 	case api.PeerState_OPENSENT:
 		event = bgp.Event{State: bgp.OpenSent}
 	case api.PeerState_OPENCONFIRM:
-		event = bgp.Event{State: bgp.OpenConfirm}
+		event = s.confirming(l)
 	case api.PeerState_ESTABLISHED:
-		event = bgp.Event{State: bgp.Established}
-		event.IPv4, event.IPv6 = s.capabilities()
+		event = bgp.Event{State: bgp.Established, Conn: s.conn(l)}
 	default:
 		return
 	}
@@ -186,34 +224,18 @@ func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
 	if s.line != l {
 		return
 	}
+	s.notify(event)
 	if event.State == bgp.Established {
 		s.restarting = false
+		s.notify(bgp.Event{NextHops: true}) // what it takes is known only now
 	}
-	s.notify(event)
 }
 
 // unconnected reports a connection that did not come about. GoBGP goes on by itself.
-func (s *session) unconnected(l *line, peer bgp.Peer, err error) {
+func (s *session) unconnected(l *line, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.line == l {
-		s.notify(bgp.Event{State: bgp.Connect, Reason: whyUnconnected(peer, err)})
+		s.notify(bgp.Event{State: bgp.Connect, Reason: whyUnconnected(l.peer, err)})
 	}
-}
-
-// capabilities says which families the peer takes. One that names none takes IPv4 (RFC 4760 section 8).
-func (s *session) capabilities() (v4, v6 bool) {
-	named := false
-	_ = s.speaker.ListPeer(context.Background(), &api.ListPeerRequest{Address: s.peer.Address.String()}, func(p *api.Peer) {
-		for _, c := range p.GetState().GetRemoteCap() {
-			var mp api.MultiProtocolCapability
-			if c.UnmarshalTo(&mp) != nil || mp.GetFamily().GetSafi() != api.Family_SAFI_UNICAST {
-				continue
-			}
-			named = true
-			v4 = v4 || mp.GetFamily().GetAfi() == api.Family_AFI_IP
-			v6 = v6 || mp.GetFamily().GetAfi() == api.Family_AFI_IP6
-		}
-	})
-	return v4 || !named, v6
 }

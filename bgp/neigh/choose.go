@@ -91,3 +91,17 @@ func source(addrs []address, prefer []netip.Addr, peer, kernel netip.Addr) netip
 func onLink(addrs []address, a netip.Addr) bool {
 	return slices.ContainsFunc(addrs, func(x address) bool { return x.addr() == a })
 }
+
+// linkLocal is the interface's own link-local address. The zero value is that there is none yet.
+func linkLocal(addrs []address) netip.Addr {
+	var fit []address
+	for _, a := range addrs {
+		if a.addr().Is6() && a.addr().IsLinkLocalUnicast() && !a.tentative {
+			fit = append(fit, a)
+		}
+	}
+	if len(fit) == 0 {
+		return netip.Addr{}
+	}
+	return slices.MinFunc(fit, compare).addr()
+}

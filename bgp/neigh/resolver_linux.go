@@ -20,8 +20,12 @@ import (
 const calm = 100 * time.Millisecond
 
 // Resolver reads the kernel's addresses and routes, in the network namespace of the calling thread. It needs
-// no privilege. The zero value is ready and prefers nothing.
+// no privilege. The zero value is ready, prefers nothing and finds no routers.
 type Resolver struct {
+	// Router finds the link-local address of the router on an interface, for unnumbered peers; nil: nobody does.
+	// Its error says, in words for a person, why there is none.
+	Router func(iface string) (netip.Addr, error)
+
 	mu     sync.Mutex
 	prefer []netip.Addr
 }
@@ -38,23 +42,84 @@ func (r *Resolver) Prefer(addrs []netip.Addr) bool {
 	return true
 }
 
-// Local says what the node is on its way to a peer. It fails when there is no route there. What is asked of
-// the kernel are its present routes and addresses, nothing is remembered.
-func (r *Resolver) Local(peer netip.Addr) (bgp.Local, error) {
-	routes, err := netlink.RouteGet(peer.AsSlice())
+// Local says what the node is on its way to a peer. It fails when there is no route there, when the peer's source
+// address is not on the node, or when no router is known on an unnumbered peer's interface. What is asked of the kernel
+// are its present routes and addresses, nothing is remembered.
+func (r *Resolver) Local(peer bgp.Peer) (bgp.Local, error) {
+	if peer.Interface != "" {
+		return r.unnumbered(peer.Interface)
+	}
+	if peer.Source.IsValid() {
+		if err := onNode(peer.Source); err != nil {
+			return bgp.Local{}, err
+		}
+	}
+	routes, err := netlink.RouteGetWithOptions(peer.Address.AsSlice(), &netlink.RouteGetOptions{SrcAddr: peer.Source.AsSlice()})
 	if err != nil {
-		return bgp.Local{}, fmt.Errorf("looking up the route to %s: %w", peer, err)
+		return bgp.Local{}, fmt.Errorf("looking up the route to %s: %w", peer.Address, err)
 	}
 	if len(routes) == 0 {
-		return bgp.Local{}, fmt.Errorf("looking up the route to %s: there is none", peer)
+		return bgp.Local{}, fmt.Errorf("looking up the route to %s: there is none", peer.Address)
 	}
-	link, err := netlink.LinkByIndex(routes[0].LinkIndex)
+	link, addrs, err := addressesOf(routes[0].LinkIndex)
 	if err != nil {
-		return bgp.Local{}, fmt.Errorf("looking up the interface to %s: %w", peer, err)
+		return bgp.Local{}, err
+	}
+	prefer := r.preferred()
+	local := bgp.Local{Interface: link.Attrs().Name, Source: peer.Source, Remote: peer.Address, Multihop: len(routes[0].Gw) > 0}
+	if peer.Source.IsValid() {
+		prefer = append([]netip.Addr{peer.Source}, prefer...)
+	} else {
+		kernel, _ := netip.AddrFromSlice(routes[0].Src)
+		local.Source = source(addrs, prefer, peer.Address, kernel.Unmap())
+	}
+	local.IPv4, local.IPv6 = nextHop(addrs, prefer, true), nextHop(addrs, prefer, false)
+	return local, nil
+}
+
+// unnumbered is the way to the router that was found on an interface.
+func (r *Resolver) unnumbered(iface string) (bgp.Local, error) {
+	link, err := netlink.LinkByName(iface)
+	if err != nil {
+		return bgp.Local{}, fmt.Errorf("looking up interface %s: %w", iface, err)
+	}
+	_, addrs, err := addressesOf(link.Attrs().Index)
+	if err != nil {
+		return bgp.Local{}, err
+	}
+	own := linkLocal(addrs)
+	if !own.IsValid() {
+		return bgp.Local{}, fmt.Errorf("interface %s has no link-local address yet", iface)
+	}
+	if r.Router == nil {
+		return bgp.Local{}, fmt.Errorf("nobody looks for routers on interface %s", iface)
+	}
+	router, err := r.Router(iface)
+	if err != nil {
+		return bgp.Local{}, err
+	}
+	prefer := r.preferred()
+	return bgp.Local{
+		Interface: iface, Source: own.WithZone(iface), Remote: router.WithZone(iface),
+		IPv4: nextHop(addrs, prefer, true), IPv6: nextHop(addrs, prefer, false),
+	}, nil
+}
+
+func (r *Resolver) preferred() []netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.prefer
+}
+
+// addressesOf reads an interface's addresses.
+func addressesOf(index int) (netlink.Link, []address, error) {
+	link, err := netlink.LinkByIndex(index)
+	if err != nil {
+		return nil, nil, fmt.Errorf("looking up interface number %d: %w", index, err)
 	}
 	list, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
-		return bgp.Local{}, fmt.Errorf("reading the addresses of %s: %w", link.Attrs().Name, err)
+		return nil, nil, fmt.Errorf("reading the addresses of %s: %w", link.Attrs().Name, err)
 	}
 	addrs := make([]address, 0, len(list))
 	for _, a := range list {
@@ -62,16 +127,19 @@ func (r *Resolver) Local(peer netip.Addr) (bgp.Local, error) {
 			addrs = append(addrs, known)
 		}
 	}
-	kernel, _ := netip.AddrFromSlice(routes[0].Src)
-	r.mu.Lock()
-	prefer := r.prefer
-	r.mu.Unlock()
-	return bgp.Local{
-		Interface: link.Attrs().Name,
-		Source:    source(addrs, prefer, peer, kernel.Unmap()),
-		IPv4:      nextHop(addrs, prefer, true),
-		IPv6:      nextHop(addrs, prefer, false),
-	}, nil
+	return link, addrs, nil
+}
+
+// onNode fails when an address is on none of the node's interfaces.
+func onNode(a netip.Addr) error {
+	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking for the source address %s: %w", a, err)
+	case !slices.ContainsFunc(list, func(x netlink.Addr) bool { return x.IP.Equal(a.AsSlice()) }):
+		return fmt.Errorf("the source address %s is not on this node", a)
+	}
+	return nil
 }
 
 // fromKernel translates an address.

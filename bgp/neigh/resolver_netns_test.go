@@ -35,8 +35,9 @@ func TestNetnsLocal(t *testing.T) {
 	var r Resolver
 	check := func(peer string, want bgp.Local) {
 		t.Helper()
+		want.Remote = netip.MustParseAddr(peer)
 		nstest.Do(t, ns, func() {
-			if got, err := r.Local(netip.MustParseAddr(peer)); err != nil || got != want {
+			if got, err := r.Local(bgp.Peer{Address: want.Remote}); err != nil || got != want {
 				t.Errorf("to %s: got %+v, %v, want %+v", peer, got, err, want)
 			}
 		})
@@ -44,13 +45,13 @@ func TestNetnsLocal(t *testing.T) {
 	a := netip.MustParseAddr
 	check("10.0.1.254", bgp.Local{Interface: "eth1", Source: a("10.0.1.1"), IPv4: a("10.0.1.1"), IPv6: a("2001:db8:1::1")})
 	check("2001:db8:1::fe", bgp.Local{Interface: "eth1", Source: a("2001:db8:1::1"), IPv4: a("10.0.1.1"), IPv6: a("2001:db8:1::1")})
-	check("172.16.0.1", bgp.Local{Interface: "eth2", Source: a("10.0.2.1"), IPv4: a("10.0.2.1")})
+	check("172.16.0.1", bgp.Local{Interface: "eth2", Source: a("10.0.2.1"), IPv4: a("10.0.2.1"), Multihop: true})
 	r.Prefer(addrs("10.0.1.9", "2001:db8:1::9"))
 	check("10.0.1.254", bgp.Local{Interface: "eth1", Source: a("10.0.1.9"), IPv4: a("10.0.1.9"), IPv6: a("2001:db8:1::9")})
 	ip("addr", "del", "10.0.1.9/24", "dev", "eth1")
 	check("10.0.1.254", bgp.Local{Interface: "eth1", Source: a("10.0.1.1"), IPv4: a("10.0.1.1"), IPv6: a("2001:db8:1::9")})
 	nstest.Do(t, ns, func() {
-		if got, err := r.Local(a("192.0.2.1")); err == nil {
+		if got, err := r.Local(bgp.Peer{Address: a("192.0.2.1")}); err == nil {
 			t.Errorf("found %+v on no route", got)
 		}
 	})
