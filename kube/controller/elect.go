@@ -11,18 +11,21 @@ import (
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
 // The Lease's times: a dead leader is replaced after leaseDuration, and one that cannot renew stops writing
-// after renewDeadline, before anybody else may start. giveBackTimeout is how long an end waits for the API server.
+// after renewDeadline, before anybody else may start. giveBackTimeout is how long an end waits for the API server, and
+// giveBackRetry until it tries again after a conflict.
 const (
 	leaseDuration   = 8 * time.Second
 	renewDeadline   = 5 * time.Second
 	retryPeriod     = 500 * time.Millisecond
 	giveBackTimeout = 2 * time.Second
+	giveBackRetry   = 20 * time.Millisecond
 )
 
 // elect leads as soon as this replica holds the Lease, until ctx ends or the Lease is lost; then the process is
@@ -99,17 +102,24 @@ func (w watched) Update(ctx context.Context, r resourcelock.LeaderElectionRecord
 	return err
 }
 
-// giveBack frees the Lease if it is this replica's, so that another need not wait until it has run out.
+// giveBack frees the Lease if it is this replica's, so that another need not wait until it has run out. A renewal that
+// was under way when the election ended may still arrive; then the Lease is another than was read, and is read again.
 func (c *Controller) giveBack(lease resourcelock.Interface) {
 	ctx, cancel := context.WithTimeout(context.Background(), giveBackTimeout)
 	defer cancel()
-	record, _, err := lease.Get(ctx)
-	if err == nil && record.HolderIdentity == lease.Identity() {
-		now := metav1.Now()
-		err = lease.Update(ctx, resourcelock.LeaderElectionRecord{
-			LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, AcquireTime: now, RenewTime: now,
-		})
-	}
+	err := wait.PollUntilContextCancel(ctx, giveBackRetry, true, func(ctx context.Context) (bool, error) {
+		record, _, err := lease.Get(ctx)
+		if err == nil && record.HolderIdentity == lease.Identity() {
+			now := metav1.Now()
+			err = lease.Update(ctx, resourcelock.LeaderElectionRecord{
+				LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, AcquireTime: now, RenewTime: now,
+			})
+		}
+		if apierrors.IsConflict(err) {
+			return false, nil
+		}
+		return true, err
+	})
 	if err != nil && !apierrors.IsNotFound(err) {
 		c.log.Warn("giving the Lease back", zap.Error(err)) // it runs out by itself
 	}

@@ -9,9 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	clienttesting "k8s.io/client-go/testing"
@@ -129,6 +132,25 @@ func TestLostLease(t *testing.T) {
 		<-r.done
 		if r.err == nil || !strings.Contains(r.err.Error(), "the Lease was lost") {
 			t.Errorf("Run = %v", r.err)
+		}
+	})
+}
+
+// A renewal that was under way when the leader stopped, and arrives after it, does not keep the Lease from being free.
+func TestLeaseIsFreeInSpiteOfALateRenewal(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.0/24"))
+		r := c.start("a")
+		var late atomic.Int32
+		c.PrependReactor("update", "leases", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			freed := a.(clienttesting.UpdateAction).GetObject().(*coordinationv1.Lease)
+			if *freed.Spec.HolderIdentity != "" || late.Add(1) > 2 {
+				return false, nil, nil
+			}
+			return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, freed.Name, errors.New("changed"))
+		})
+		if err := r.end(); err != nil || c.holder() != "" {
+			t.Errorf("Run = %v, and %q holds the Lease after %d conflicts", err, c.holder(), late.Load())
 		}
 	})
 }
