@@ -29,15 +29,15 @@ type decision struct {
 	self     Reason // why this node announces nothing at all; empty: it may
 	eligible []Node // the nodes that may announce, in order of name
 	peers    []bgp.Peer
-	withheld []Peer // of this node, with a problem
-	routes   map[netip.Prefix]bool
+	withheld []Peer     // of this node, with a problem
+	offers   [][]*offer // of each of the view's pools
 	claims   map[netip.Addr]bool
 	shared   map[netip.Addr][]Node // which nodes one of has to own an address that several Services have
 	verdicts []Verdict
 }
 
 func newDecision(v View) *decision {
-	d := &decision{view: v, self: NodeNotSelected, routes: map[netip.Prefix]bool{}, claims: map[netip.Addr]bool{}}
+	d := &decision{view: v, self: NodeNotSelected, claims: map[netip.Addr]bool{}}
 	for _, n := range v.Nodes {
 		why := n.barred()
 		if why == "" {
@@ -46,10 +46,14 @@ func newDecision(v View) *decision {
 		if n.Name == v.Node {
 			d.self = why
 			d.peers, d.withheld = peersOf(n, v.Peers)
+			slices.SortFunc(d.peers, func(a, b bgp.Peer) int { return cmp.Compare(a.Title(), b.Title()) })
 		}
 	}
 	slices.SortFunc(d.eligible, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 	d.shared = d.sharers()
+	for _, p := range v.Pools {
+		d.offers = append(d.offers, d.offersOf(p))
+	}
 	return d
 }
 
@@ -104,11 +108,7 @@ func (d *decision) address(s Service, addr netip.Addr) {
 		}
 	}
 	if d.view.Pools[i].BGP {
-		why := d.bgp(s, addr)
-		d.record(s, addr, BGP, why, "")
-		if why == "" {
-			d.routes[netip.PrefixFrom(addr, addr.BitLen())] = true
-		}
+		d.record(s, addr, BGP, d.bgp(d.offers[i], s, addr), "")
 	}
 }
 
@@ -116,21 +116,8 @@ func (d *decision) record(s Service, addr netip.Addr, p Protocol, why Reason, ow
 	d.verdicts = append(d.verdicts, Verdict{Service: s.Name, Addr: addr, Protocol: p, Reason: why, Owner: owner})
 }
 
-func (d *decision) bgp(s Service, addr netip.Addr) Reason {
-	if why, _ := d.may(s, addr); why != "" {
-		return why
-	}
-	switch {
-	case len(d.peers) > 0:
-		return ""
-	case len(d.withheld) > 0:
-		return NoSession
-	}
-	return NodeNotSelected
-}
-
 func (d *decision) layer2(s Service, addr netip.Addr) (why Reason, owner string) {
-	why, candidates := d.may(s, addr)
+	why, candidates := d.may(s, addr, d.eligible)
 	if all, shared := d.shared[addr]; shared && s.Allocated {
 		candidates = all // for each of the Services, or it would have several owners
 	}
@@ -141,16 +128,16 @@ func (d *decision) layer2(s Service, addr netip.Addr) (why Reason, owner string)
 	return why, owner
 }
 
-// may says whether this node may announce the address, and which nodes may.
-func (d *decision) may(s Service, addr netip.Addr) (Reason, []Node) {
+// may says whether this node may announce the address, and which of some eligible nodes may.
+func (d *decision) may(s Service, addr netip.Addr, among []Node) (Reason, []Node) {
 	if !s.Allocated {
 		return NotAllocated, nil
 	}
 	why, nodes := NoEndpoints, []Node(nil)
 	if serves(s, addr) {
-		why, nodes = "", d.eligible
+		why, nodes = "", among
 		if s.Local {
-			why, nodes = NoLocalEndpoints, d.withEndpoints(s, addr)
+			why, nodes = NoLocalEndpoints, withEndpoints(s, addr, among)
 		}
 	}
 	if d.self != "" {
@@ -162,11 +149,11 @@ func (d *decision) may(s Service, addr netip.Addr) (Reason, []Node) {
 	return why, nodes
 }
 
-// withEndpoints returns the eligible nodes that have a ready endpoint of their own; where no node has, those
+// withEndpoints returns the nodes that have a ready endpoint of their own; where no node has, those
 // whose endpoints still serve while they terminate (as kube-proxy does, KEP-1669).
-func (d *decision) withEndpoints(s Service, addr netip.Addr) []Node {
+func withEndpoints(s Service, addr netip.Addr, among []Node) []Node {
 	var ready, serving []Node
-	for _, n := range d.eligible {
+	for _, n := range among {
 		switch c := s.Endpoints[n.Name].of(addr); {
 		case c.Ready > 0:
 			ready = append(ready, n)
@@ -220,14 +207,10 @@ func names(nodes []Node) []string {
 
 func (d *decision) plan() Plan {
 	p := Plan{Peers: d.peers, Withheld: d.withheld, Verdicts: d.verdicts}
-	for prefix := range d.routes {
-		p.Routes = append(p.Routes, bgp.Route{Prefix: prefix})
-	}
+	p.Routes, p.Aggregates = d.advertise()
 	for addr := range d.claims {
 		p.Claims = append(p.Claims, layer2.Claim{Addr: addr})
 	}
-	slices.SortFunc(p.Peers, func(a, b bgp.Peer) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(p.Routes, func(a, b bgp.Route) int { return a.Prefix.Addr().Compare(b.Prefix.Addr()) })
 	slices.SortFunc(p.Claims, func(a, b layer2.Claim) int { return a.Addr.Compare(b.Addr) })
 	slices.SortFunc(p.Verdicts, func(a, b Verdict) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), a.Addr.Compare(b.Addr), cmp.Compare(a.Protocol, b.Protocol))

@@ -12,8 +12,12 @@ type Plan struct {
 	Peers    []bgp.Peer
 	Withheld []Peer // those of this node that have a Problem, and so no session
 	Routes   []bgp.Route
-	Claims   []layer2.Claim
-	Verdicts []Verdict
+	// Aggregates are the prefixes among the Routes that stand for several addresses, of which some may be nobody's. The
+	// node has to refuse what comes for those (package bgp/discard), or it would go back to the router, and round and
+	// round.
+	Aggregates []netip.Prefix
+	Claims     []layer2.Claim
+	Verdicts   []Verdict
 }
 
 // Protocol is the way in which an address is announced.
@@ -42,7 +46,7 @@ type Reason string
 
 // The reasons, in the order in which a decision looks for them.
 const (
-	// NotConfigured: the address is in none of the configured pools.
+	// NotConfigured: the address is in none of the configured pools, or no advertisement of its pool is for the Service.
 	NotConfigured Reason = "NotConfigured"
 	// NotAllocated: the controller has not said that the address is the Service's.
 	NotAllocated Reason = "NotAllocated"
@@ -52,13 +56,13 @@ const (
 	NodeNetworkUnavailable Reason = "NodeNetworkUnavailable"
 	// NodeOutOfService: the node carries the taint node.kubernetes.io/out-of-service.
 	NodeOutOfService Reason = "NodeOutOfService"
-	// NodeNotSelected: the node is unknown to the cluster, or no peer selects it.
+	// NodeNotSelected: the node is unknown to the cluster, or no peer or no advertisement selects it.
 	NodeNotSelected Reason = "NodeNotSelected"
 	// NoEndpoints: the Service has no endpoint of the address's family that could answer.
 	NoEndpoints Reason = "NoEndpoints"
 	// NoLocalEndpoints: externalTrafficPolicy is Local and the endpoints are on other nodes.
 	NoLocalEndpoints Reason = "NoLocalEndpoints"
-	// NoSession: each peer that selects the node has a problem that keeps it from having a session.
+	// NoSession: each peer that selects the node, and is advertised to, has a problem that keeps it from having a session.
 	NoSession Reason = "NoSession"
 	// NotOwner: another node answers for the address on layer 2.
 	NotOwner Reason = "NotOwner"

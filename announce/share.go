@@ -35,7 +35,7 @@ func (d *decision) sharers() map[netip.Addr][]Node {
 func (d *decision) common(addr netip.Addr, services []int) []Node {
 	votes, most := map[string]int{}, 0
 	for _, i := range services {
-		_, candidates := d.may(d.view.Services[i], addr)
+		_, candidates := d.may(d.view.Services[i], addr, d.eligible)
 		for _, n := range candidates {
 			votes[n.Name]++
 		}

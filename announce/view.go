@@ -46,6 +46,8 @@ type Service struct {
 	Addrs []netip.Addr
 	// Allocated says that its status is the controller's word.
 	Allocated bool
+	// Labels are the Service's, which advertisements select by.
+	Labels map[string]string
 	// Local is externalTrafficPolicy: Local, which keeps traffic on the node that it reached.
 	Local bool
 	// Endpoints counts the Service's endpoints by node name; those without a node stand under "".
@@ -64,6 +66,29 @@ type Pool struct {
 	Addresses AddressSet
 	// Layer2 and BGP are the protocols by which the pool's addresses are announced; both may be set.
 	Layer2, BGP bool
+	// Advertisements are how BGP announces the pool's addresses, in the order of the configuration. None is one, the
+	// zero Advertisement.
+	Advertisements []Advertisement
+}
+
+// Advertisement is one way in which BGP announces a pool's addresses. The zero value advertises a host route for each
+// address to every peer.
+type Advertisement struct {
+	// Length4 and Length6 are the lengths of the prefixes that the addresses are advertised in, by family; 0 is a host
+	// route for each. A node that may not announce every address that is assigned inside such an aggregate advertises
+	// the host routes of those that it may.
+	Length4, Length6 int
+	// LocalPref, MED, Prepend and Communities are as in a bgp.Route. Advertisements of one prefix merge as bgp.Route's
+	// Merge does; where they contradict each other, one that has the prefix's length goes before one whose aggregate
+	// was broken up, and an earlier one before a later one.
+	LocalPref, MED bgp.Optional
+	Prepend        uint8
+	Communities    []bgp.Community
+	// Peers are the names of the peers that are advertised to; empty is all of them.
+	Peers []string
+	// Nodes selects the nodes that advertise, and Services the Services whose addresses are advertised, by label; empty
+	// selects all.
+	Nodes, Services selector.Any
 }
 
 // AddressSet is a set of addresses, such as an ipam.Pool.
