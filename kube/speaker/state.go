@@ -82,7 +82,7 @@ func (s *state) serviceHandler() cache.ResourceEventHandler {
 	return handler(func(key string, o *corev1.Service) {
 		svc := objects.FromService(o)
 		part := classed{class: svc.Class, Service: announce.Service{
-			Name: key, Addrs: svc.Status, Local: svc.Local, Allocated: svc.Allocated != nil && svc.Allocated.True,
+			Name: key, Labels: svc.Labels, Addrs: svc.Status, Local: svc.Local, Allocated: svc.Allocated != nil && svc.Allocated.True,
 		}}
 		s.update(func() bool { return put(s.services, key, part, svc.LoadBalancer && len(svc.Status) > 0) })
 	}, func(key string) {
