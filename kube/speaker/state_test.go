@@ -69,10 +69,10 @@ func TestOnlyChangesWake(t *testing.T) {
 	if wakes != 4 {
 		t.Errorf("4 changes wake the loop %d times", wakes)
 	}
-	labelled, beat := service("10.0.0.1"), node("a", "10.0.0.5")
-	labelled.Labels = map[string]string{"colour": "red"}
+	noted, beat := service("10.0.0.1"), node("a", "10.0.0.5")
+	noted.Annotations = map[string]string{"colour": "red"}
 	beat.Status.Conditions[0].LastHeartbeatTime = metav1.Now()
-	s.serviceHandler().OnUpdate(nil, labelled)
+	s.serviceHandler().OnUpdate(nil, noted)
 	s.sliceHandler().OnUpdate(nil, slice("one", "web", "a"))
 	s.sliceHandler().OnAdd(slice("other", "db", "a"), false)
 	s.nodeHandler().OnUpdate(nil, beat)
@@ -83,8 +83,11 @@ func TestOnlyChangesWake(t *testing.T) {
 	}
 	s.sliceHandler().OnUpdate(nil, slice("one", "db", "a")) // away from a Service that is announced
 	s.sliceHandler().OnUpdate(nil, slice("other", "web", "a"))
-	if wakes != 6 {
-		t.Errorf("2 changes wake the loop %d times", wakes-4)
+	labelled := service("10.0.0.1")
+	labelled.Labels = map[string]string{"colour": "red"} // which advertisements select by
+	s.serviceHandler().OnUpdate(nil, labelled)
+	if wakes != 7 {
+		t.Errorf("3 changes wake the loop %d times", wakes-4)
 	}
 }
 
