@@ -2,6 +2,7 @@ package neigh
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -12,6 +13,7 @@ type address struct {
 	temporary  bool         // IPv6: a privacy address (RFC 8981)
 	secondary  bool         // IPv4: another address of the same subnet came first
 	tentative  bool         // duplicate address detection is not done, or has failed
+	duplicate  bool         // it has failed: another host has the address
 	deprecated bool         // its preferred lifetime is over
 	permanent  bool         // it has no lifetime
 }
@@ -92,16 +94,24 @@ func onLink(addrs []address, a netip.Addr) bool {
 	return slices.ContainsFunc(addrs, func(x address) bool { return x.addr() == a })
 }
 
-// linkLocal is the interface's own link-local address. The zero value is that there is none yet.
-func linkLocal(addrs []address) netip.Addr {
+// linkLocal is the address that an unnumbered session has at our end: the interface's own link-local one that will stay
+// longest. The error says why there is none.
+func linkLocal(link string, addrs []address) (netip.Addr, error) {
 	var fit []address
+	why := fmt.Errorf("interface %s has no IPv6 link-local address", link)
 	for _, a := range addrs {
-		if a.addr().Is6() && a.addr().IsLinkLocalUnicast() && !a.tentative {
+		switch {
+		case !a.addr().Is6() || !a.addr().IsLinkLocalUnicast():
+		case a.duplicate:
+			why = fmt.Errorf("the address %s of interface %s is a duplicate: another host has it (RFC 4862)", a.addr(), link)
+		case a.tentative:
+			why = fmt.Errorf("the address %s of interface %s is tentative: it is being checked for duplicates (RFC 4862)", a.addr(), link)
+		default:
 			fit = append(fit, a)
 		}
 	}
 	if len(fit) == 0 {
-		return netip.Addr{}
+		return netip.Addr{}, why
 	}
-	return slices.MinFunc(fit, compare).addr()
+	return slices.MinFunc(fit, compare).addr(), nil
 }

@@ -2,6 +2,7 @@ package neigh
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -16,6 +17,7 @@ func at(prefix string, change ...func(*address)) address {
 func temporary(a *address)  { a.temporary, a.permanent = true, false }
 func secondary(a *address)  { a.secondary = true }
 func tentative(a *address)  { a.tentative = true }
+func duplicate(a *address)  { a.tentative, a.duplicate = true, true }
 func deprecated(a *address) { a.deprecated = true }
 func leased(a *address)     { a.permanent = false }
 
@@ -95,6 +97,27 @@ func TestSource(t *testing.T) {
 		}
 		if got := show(source(c.addrs, c.prefer, netip.MustParseAddr(c.peer), kernel)); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestLinkLocal(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		addrs     []address
+		want, why string
+	}{
+		{"nothing", nil, "", "interface eth1 has no IPv6 link-local address"},
+		{"others", []address{at("10.0.0.1/24"), at("169.254.0.1/16"), at("2001:db8::1/64")}, "", "interface eth1 has no IPv6 link-local address"},
+		{"one", []address{at("2001:db8::1/64"), at("fe80::1/64")}, "fe80::1", ""},
+		{"the one that stays", []address{at("fe80::1/64", leased), at("fe80::3/64"), at("fe80::2/64")}, "fe80::2", ""},
+		{"not yet", []address{at("fe80::1/64", tentative)}, "", "is tentative: it is being checked for duplicates"},
+		{"never", []address{at("fe80::1/64", duplicate)}, "", "the address fe80::1 of interface eth1 is a duplicate"},
+		{"one of them", []address{at("fe80::1/64", duplicate), at("fe80::2/64")}, "fe80::2", ""},
+	} {
+		got, err := linkLocal("eth1", c.addrs)
+		if show(got) != c.want || (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s: got %v, %v, want %q, %q", c.name, got, err, c.want, c.why)
 		}
 	}
 }

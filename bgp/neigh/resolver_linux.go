@@ -1,33 +1,26 @@
-// Package neigh knows the node's own addresses on the way to a BGP peer: where to connect from and what to
-// give as next hop (RFC 4271 section 5.1.3, RFC 4760 section 3).
+// Package neigh knows the node's own addresses on the way to a BGP peer: where to connect from and what to give as next
+// hop (RFC 4271 section 5.1.3, RFC 4760 section 3); and it finds the routers of unnumbered peers (RFC 4861).
 package neigh
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/kontena/network-lb/bgp"
 )
 
-// calm is the least time between two reports of changed addresses.
-const calm = 100 * time.Millisecond
-
-// Resolver reads the kernel's addresses and routes, in the network namespace of the calling thread. It needs
-// no privilege. The zero value is ready, prefers nothing and finds no routers.
+// Resolver reads the kernel's addresses and routes, in the network namespace of the calling thread, which needs no
+// privilege. For unnumbered peers it finds the routers on their interfaces (RFC 4861), which needs the capability
+// NET_RAW. The zero value is ready and prefers nothing.
 type Resolver struct {
-	// Router finds the link-local address of the router on an interface, for unnumbered peers; nil: nobody does.
-	// Its error says, in words for a person, why there is none.
-	Router func(iface string) (netip.Addr, error)
-
-	mu     sync.Mutex
-	prefer []netip.Addr
+	mu      sync.Mutex
+	prefer  []netip.Addr
+	routers *search
 }
 
 // Prefer names the addresses that are taken where they are on the right interface, best first: the node's
@@ -43,8 +36,13 @@ func (r *Resolver) Prefer(addrs []netip.Addr) bool {
 }
 
 // Local says what the node is on its way to a peer. It fails when there is no route there, when the peer's source
-// address is not on the node, or when no router is known on an unnumbered peer's interface. What is asked of the kernel
-// are its present routes and addresses, nothing is remembered.
+// address is not on the node, or when the peer is unnumbered and there is not exactly one router on its interface. What is
+// asked of the kernel are its present routes and addresses, nothing is remembered.
+//
+// An interface that Local is asked about is searched for its router from then on, as long as Watch runs: by router
+// advertisements of lifetime 0, which say that we are there, and solicitations. Watch calls changed when the router is
+// found, is another one or is gone, and every 20 s for whoever still needs one to ask again; an interface that nobody
+// has asked about for a minute is left alone.
 func (r *Resolver) Local(peer bgp.Peer) (bgp.Local, error) {
 	if peer.Interface != "" {
 		return r.unnumbered(peer.Interface)
@@ -61,7 +59,11 @@ func (r *Resolver) Local(peer bgp.Peer) (bgp.Local, error) {
 	if len(routes) == 0 {
 		return bgp.Local{}, fmt.Errorf("looking up the route to %s: there is none", peer.Address)
 	}
-	link, addrs, err := addressesOf(routes[0].LinkIndex)
+	link, err := netlink.LinkByIndex(routes[0].LinkIndex)
+	if err != nil {
+		return bgp.Local{}, fmt.Errorf("looking up the interface to %s: %w", peer.Address, err)
+	}
+	addrs, err := addressesOf(link)
 	if err != nil {
 		return bgp.Local{}, err
 	}
@@ -79,30 +81,33 @@ func (r *Resolver) Local(peer bgp.Peer) (bgp.Local, error) {
 
 // unnumbered is the way to the router that was found on an interface.
 func (r *Resolver) unnumbered(iface string) (bgp.Local, error) {
-	link, err := netlink.LinkByName(iface)
-	if err != nil {
-		return bgp.Local{}, fmt.Errorf("looking up interface %s: %w", iface, err)
-	}
-	_, addrs, err := addressesOf(link.Attrs().Index)
+	way, err := r.search().way(iface)
 	if err != nil {
 		return bgp.Local{}, err
 	}
-	own := linkLocal(addrs)
-	if !own.IsValid() {
-		return bgp.Local{}, fmt.Errorf("interface %s has no link-local address yet", iface)
+	link, err := netlink.LinkByIndex(way.index)
+	if err != nil {
+		return bgp.Local{}, fmt.Errorf("looking up interface %s: %w", way.link, err)
 	}
-	if r.Router == nil {
-		return bgp.Local{}, fmt.Errorf("nobody looks for routers on interface %s", iface)
-	}
-	router, err := r.Router(iface)
+	addrs, err := addressesOf(link)
 	if err != nil {
 		return bgp.Local{}, err
 	}
 	prefer := r.preferred()
 	return bgp.Local{
-		Interface: iface, Source: own.WithZone(iface), Remote: router.WithZone(iface),
+		Interface: way.link, Source: way.from.WithZone(way.link), Remote: way.router.WithZone(way.link),
 		IPv4: nextHop(addrs, prefer, true), IPv6: nextHop(addrs, prefer, false),
 	}, nil
+}
+
+// search is what looks for the routers of unnumbered peers.
+func (r *Resolver) search() *search {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.routers == nil {
+		r.routers = newSearch(linux{})
+	}
+	return r.routers
 }
 
 func (r *Resolver) preferred() []netip.Addr {
@@ -112,14 +117,10 @@ func (r *Resolver) preferred() []netip.Addr {
 }
 
 // addressesOf reads an interface's addresses.
-func addressesOf(index int) (netlink.Link, []address, error) {
-	link, err := netlink.LinkByIndex(index)
-	if err != nil {
-		return nil, nil, fmt.Errorf("looking up interface number %d: %w", index, err)
-	}
+func addressesOf(link netlink.Link) ([]address, error) {
 	list, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the addresses of %s: %w", link.Attrs().Name, err)
+		return nil, fmt.Errorf("reading the addresses of %s: %w", link.Attrs().Name, err)
 	}
 	addrs := make([]address, 0, len(list))
 	for _, a := range list {
@@ -127,7 +128,7 @@ func addressesOf(index int) (netlink.Link, []address, error) {
 			addrs = append(addrs, known)
 		}
 	}
-	return link, addrs, nil
+	return addrs, nil
 }
 
 // onNode fails when an address is on none of the node's interfaces.
@@ -156,67 +157,8 @@ func fromKernel(a netlink.Addr) (address, bool) {
 		temporary:  ip.Is6() && has(syscall.IFA_F_TEMPORARY),
 		secondary:  ip.Is4() && has(syscall.IFA_F_SECONDARY),
 		tentative:  has(syscall.IFA_F_TENTATIVE) && !has(syscall.IFA_F_OPTIMISTIC) || has(syscall.IFA_F_DADFAILED),
+		duplicate:  has(syscall.IFA_F_DADFAILED),
 		deprecated: has(syscall.IFA_F_DEPRECATED),
 		permanent:  has(syscall.IFA_F_PERMANENT),
 	}, true
-}
-
-// Watch calls changed whenever addresses or links of the node have changed, and once when it is ready: at
-// most ten times a second, until ctx ends. It fails when the kernel does not let it subscribe; a subscription
-// that breaks later is renewed.
-func (r *Resolver) Watch(ctx context.Context, changed func()) error {
-	for {
-		if err := watch(ctx, changed); err != nil || ctx.Err() != nil {
-			return err
-		}
-	}
-}
-
-// watch lasts as long as one subscription, or until ctx ends.
-func watch(ctx context.Context, changed func()) error {
-	done := make(chan struct{})
-	defer close(done)
-	addrs, links := make(chan netlink.AddrUpdate, 64), make(chan netlink.LinkUpdate, 64)
-	if err := netlink.AddrSubscribe(addrs, done); err != nil {
-		return fmt.Errorf("subscribing to address changes: %w", err)
-	}
-	// Whoever sends has to be drained until it sees done.
-	defer func() { go drain(addrs) }()
-	if err := netlink.LinkSubscribe(links, done); err != nil {
-		return fmt.Errorf("subscribing to link changes: %w", err)
-	}
-	defer func() { go drain(links) }()
-	news := true
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	quiet := timer.C
-	for ok := true; ok; {
-		select {
-		case <-ctx.Done():
-			return nil
-		case _, ok = <-addrs:
-			news = true
-		case _, ok = <-links:
-			news = true
-		case <-quiet:
-			quiet = nil
-		}
-		if news && quiet == nil {
-			changed()
-			news = false
-			timer.Reset(calm)
-			quiet = timer.C
-		}
-	}
-	// Broken, by too many changes at once for instance: begin anew.
-	select {
-	case <-ctx.Done():
-	case <-time.After(calm):
-	}
-	return nil
-}
-
-func drain[T any](c <-chan T) {
-	for range c {
-	}
 }

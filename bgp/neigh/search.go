@@ -12,14 +12,14 @@ const (
 	lease   = time.Minute      // an interface that nobody has asked about that long is left alone
 )
 
-// search looks for the router on every interface that it is asked about, while it runs.
+// search looks for the router on every interface that it is asked about, between begin and end.
 type search struct {
 	kernel kernel
 	news   chan struct{} // the way by some interface has changed
 
 	mu      sync.Mutex
 	links   map[string]*sought
-	ctx     context.Context // nil: it does not run
+	ctx     context.Context // nil: not begun
 	running sync.WaitGroup
 }
 
@@ -27,7 +27,7 @@ type search struct {
 type sought struct {
 	*link
 	asked time.Time
-	leave context.CancelFunc // nil: nobody looks at it
+	leave context.CancelFunc // nil: nobody has looked at it
 }
 
 func newSearch(k kernel) *search {
@@ -56,32 +56,29 @@ func (s *search) tell() {
 	}
 }
 
-// run looks at the interfaces until ctx ends, or fails if it is running already.
-func (s *search) run(ctx context.Context) error {
+// begin looks at the interfaces until ctx ends. It fails if that is being done already.
+func (s *search) begin(ctx context.Context) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ctx != nil {
-		s.mu.Unlock()
 		return errors.New("the node's routers are looked for already")
 	}
 	s.ctx = ctx
 	for _, x := range s.links {
 		s.start(x)
 	}
-	s.mu.Unlock()
-
-	<-ctx.Done()
-
-	s.mu.Lock()
-	s.ctx = nil
-	for _, x := range s.links {
-		x.leave = nil
-	}
-	s.mu.Unlock()
-	s.running.Wait()
 	return nil
 }
 
-// start has the interface looked at, if the search runs. The caller holds the mutex.
+// end waits until nobody looks any more. The context of begin has ended.
+func (s *search) end() {
+	s.mu.Lock()
+	s.ctx = nil
+	s.mu.Unlock()
+	s.running.Wait()
+}
+
+// start has the interface looked at, if the search has begun. The caller holds the mutex.
 func (s *search) start(x *sought) {
 	if s.ctx == nil {
 		return

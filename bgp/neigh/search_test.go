@@ -113,13 +113,17 @@ func searchOver(t *testing.T, body func(c *cable, s *search)) {
 		c := &cable{view: view{"eth1", 7, "\x02\x00\x00\x00\x00\x01", netip.MustParseAddr("fe80::1")}, routers: []netip.Addr{routerA}}
 		s := newSearch(c)
 		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- s.run(ctx) }()
-		synctest.Wait()
+		if err := s.begin(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.begin(ctx); err == nil {
+			t.Error("begins twice")
+		}
 		body(c, s)
 		stop()
-		if err := <-ended; err != nil || len(c.plugs) > 0 {
-			t.Errorf("ended with %d open sockets, %v", len(c.plugs), err)
+		s.end()
+		if len(c.plugs) > 0 {
+			t.Errorf("%d sockets are open at the end", len(c.plugs))
 		}
 		if _, err := s.way("eth1"); fmt.Sprint(err) != "routers are not looked for on interface eth1" {
 			t.Errorf("after the end: %v", err)
@@ -254,14 +258,6 @@ func TestSearchLeavesAloneWhatNobodyNeeds(t *testing.T) {
 		time.Sleep(time.Minute)
 		if len(c.plugs) > 0 || c.adverts != sent {
 			t.Errorf("%d sockets are open, %d advertisements sent", len(c.plugs), c.adverts-sent)
-		}
-	})
-}
-
-func TestSearchRunsOnce(t *testing.T) {
-	searchOver(t, func(_ *cable, s *search) {
-		if err := s.run(t.Context()); err == nil {
-			t.Error("runs twice")
 		}
 	})
 }
