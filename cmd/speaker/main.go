@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"go.uber.org/zap"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/bgp/gobgp"
@@ -22,6 +23,8 @@ const summary = "announces the addresses of Services from its node, by ARP and N
 
 var options = []process.Option{
 	{Name: "node-name", Required: true, Usage: "name of the node that the process runs on"},
+	{Name: "pod-name", Usage: "name of the Pod that the process runs in, to tell a restart from an end; empty: there is none"},
+	{Name: "state", Usage: "folder that outlives the process but not the node's boot; empty: none, and routers drop the routes when the process restarts"},
 	{Name: "pods", Default: "app.kubernetes.io/name=kontena-network-lb,app.kubernetes.io/component=speaker", Usage: "label selector of the speakers' Pods"},
 	{Name: "listen", Default: ":17472", Usage: "address of /healthz, /readyz and /metrics; empty: none"},
 	{Name: "status-listen", Default: "127.0.0.1:17473", Usage: "address of /status; empty: none"},
@@ -40,10 +43,14 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	}
 	responder := layer2.NewResponder(transport, layer2.Options{Logger: log.Named("layer2")})
 	defer responder.Close()
+	sameBoot, err := speaker.SameBoot(v["state"])
+	if err != nil {
+		log.Warn("routers are not asked to keep the routes of the last run", zap.Error(err))
+	}
 	var resolver neigh.Resolver
-	engine := gobgp.New(gobgp.Options{NodeName: v["node-name"], Local: resolver.Local, Logger: log.Named("bgp")})
+	engine := gobgp.New(gobgp.Options{NodeName: v["node-name"], Local: resolver.Local, Restarting: sameBoot, Logger: log.Named("bgp")})
 	routes := bgp.NewSpeaker(engine, bgp.Options{Logger: log.Named("bgp")})
-	defer routes.Close(false)
+	defer func() { routes.Close(keepRoutes(client, v, log)) }()
 	go func() {
 		if err := resolver.Watch(ctx, engine.AddressesChanged); err != nil {
 			log.Warn("next hops will not follow the node's addresses", zap.Error(err))
@@ -62,4 +69,16 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 		Listen: v["listen"], StatusListen: v["status-listen"],
 		Ready: s.Ready, Status: func() any { return s.Status() }, Metrics: s.Metrics(),
 	}, s.Run)
+}
+
+// keepRoutes says whether another speaker is about to follow this one, so that the routers may keep its routes.
+func keepRoutes(client kubernetes.Interface, v process.Values, log *zap.Logger) bool {
+	if v["state"] == "" {
+		return false // the next one could not tell its routers that nothing has happened
+	}
+	why := speaker.Restarting(context.Background(), client, v["namespace"], v["pod-name"], v["node-name"])
+	if why != nil {
+		log.Info("routers are told to drop the routes", zap.String("reason", why.Error()))
+	}
+	return why == nil
 }

@@ -30,8 +30,11 @@ func Restarting(ctx context.Context, client kubernetes.Interface, namespace, pod
 	ctx, cancel := context.WithTimeout(ctx, endingTimeout)
 	defer cancel()
 	err := restarting(ctx, client, namespace, pod, node)
-	if errors.Is(err, errEnding) {
+	switch {
+	case errors.Is(err, errEnding):
 		return err
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err): // what is uninstalled loses its account first
+		return fmt.Errorf("%w: the API server knows the speaker no longer: %w", errEnding, err)
 	}
 	return nil
 }

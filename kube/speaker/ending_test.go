@@ -10,8 +10,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
@@ -94,6 +96,13 @@ func TestRestartingWithoutAnAPIServer(t *testing.T) {
 	})
 	if err := Restarting(t.Context(), client, "lb", "speaker-x", "a"); err != nil {
 		t.Errorf("refused: %v", err)
+	}
+	client = fake.NewClientset()
+	client.PrependReactor("*", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "a", errors.New("no role"))
+	})
+	if err := Restarting(t.Context(), client, "lb", "speaker-x", "a"); err == nil || !strings.Contains(err.Error(), "knows the speaker no longer") {
+		t.Errorf("forbidden: %v", err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		silent := fake.NewClientset()
