@@ -31,7 +31,7 @@ var cniConfig string
 // nodeFolders are the parts of the file system that every node has of its own; the rest it shares with the
 // machine.
 var nodeFolders = []string{
-	"/run/containerd", "/var/lib/containerd", "/var/lib/cni", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers",
+	"/run/containerd", "/run/kontena-network-lb", "/var/lib/containerd", "/var/lib/cni", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers",
 }
 
 // nodeFile is where a file of the node is, seen from the machine: "/var/lib/kubelet/x" is in "var-lib-kubelet".

@@ -49,7 +49,9 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	}
 	var resolver neigh.Resolver
 	engine := gobgp.New(gobgp.Options{NodeName: v["node-name"], Local: resolver.Local, Restarting: sameBoot, Logger: log.Named("bgp")})
-	routes := bgp.NewSpeaker(engine, bgp.Options{Logger: log.Named("bgp")})
+	liveness := newLiveness(v["state"], log.Named("bfd"))
+	defer liveness.manager.Close() // those that are watched at the end are suspended or closed by then
+	routes := bgp.NewSpeaker(engine, bgp.Options{Liveness: liveness, Logger: log.Named("bgp")})
 	defer func() { routes.Close(keepRoutes(client, v, log)) }()
 	go func() {
 		if err := resolver.Watch(ctx, engine.AddressesChanged); err != nil {
