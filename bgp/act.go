@@ -8,6 +8,9 @@ import (
 
 // act brings the engine to what is wanted, and returns when to look again; zero is only when there is mail.
 func (s *session) act(now time.Time, w *want, look bool) time.Time {
+	if look {
+		s.sup.looked(now)
+	}
 	if s.link != nil && s.open.session() != w.peer.session() {
 		s.tally(s.link.Counters(), true)
 		s.link.Close(false)

@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -14,7 +15,8 @@ import (
 type Memory struct {
 	mu      sync.Mutex
 	routers map[netip.Addr]*router
-	links   map[string]netip.Addr // the router on each interface
+	links   map[string]netip.Addr       // the router on each interface
+	seekers map[*memorySession]struct{} // that are with whatever router is there
 }
 
 var (
@@ -98,8 +100,8 @@ func (m *Memory) hung(r *router, s *memorySession) {
 	}
 }
 
-// Attach puts the router at a link-local address on an interface, where peers with that interface find it; the zero
-// address takes it away, for those that are dialled later.
+// Attach puts the router at a link-local address on an interface, where peers with that interface find it at once. They
+// leave another one that was there before. The zero address takes it away, for those that are dialled later.
 func (m *Memory) Attach(iface string, address netip.Addr) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -107,6 +109,16 @@ func (m *Memory) Attach(iface string, address netip.Addr) {
 		m.links = map[string]netip.Addr{}
 	}
 	m.links[iface] = address
+	for s := range m.seekers {
+		if s.peer.Interface != iface {
+			continue
+		}
+		if s.state != Idle && s.address != address && address.IsValid() {
+			clear(m.router(s.address).routes)
+			s.tell(Event{State: Idle, Reason: fmt.Sprintf("the router on %s is %s now", iface, address)})
+		}
+		s.notify(Event{NextHops: true})
+	}
 }
 
 // SetASN gives the router at an address an autonomous system number: it refuses who dials for another. 0 is whatever
@@ -214,9 +226,18 @@ func (m *Memory) Counts(address netip.Addr) (updates, dials int) {
 func (m *Memory) Open(peer Peer, notify func(Event)) (Session, error) {
 	address := m.find(peer)
 	m.wait(address)
-	return &memorySession{
+	s := &memorySession{
 		engine: m, peer: peer, address: address, notify: notify, routes: map[netip.Prefix]Route{},
-	}, nil
+	}
+	if peer.Interface != "" {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.seekers == nil {
+			m.seekers = map[*memorySession]struct{}{}
+		}
+		m.seekers[s] = struct{}{}
+	}
+	return s, nil
 }
 
 // find is where a peer's router is. The zero value is that nobody knows.

@@ -168,6 +168,7 @@ func (s *memorySession) drop(r *router) {
 func (s *memorySession) Close(keepRoutes bool) {
 	r, unlock := s.lock()
 	defer unlock()
+	delete(s.engine.seekers, s)
 	if keepRoutes && s.peer.RestartTime > 0 && r.session == s {
 		r.session = nil
 		return

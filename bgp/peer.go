@@ -46,7 +46,8 @@ type Peer struct {
 	// directly connected, and the TTL is 1. An iBGP session has the system's TTL.
 	Multihop uint8
 	// TTLSecurity is how many hops away the router is at most: what has come further is dropped unseen (GTSM, RFC
-	// 5082), and we send with TTL 255. 1 to 254; 0 is off, but 1 with Interface.
+	// 5082), and we send with TTL 255. 1 to 254; 0 is off, though with Interface we send with TTL 255 all the same: a
+	// router that wants it has it, and one that has not been told so (FRR, whose own TTL is 1 then) is heard too.
 	TTLSecurity uint8
 	// MaxReceived is how many routes of a family the router may send, about 400 bytes of memory each, though we
 	// use none: with the next one the session ends by a Cease of subcode 1 (RFC 4486), and is tried again after 15 s
@@ -138,9 +139,6 @@ func (p Peer) WithDefaults() Peer {
 	}
 	if p.ConnectTime == 0 {
 		p.ConnectTime = DefaultConnectTime
-	}
-	if p.Interface != "" && p.TTLSecurity == 0 {
-		p.TTLSecurity = 1
 	}
 	p.BFD = p.BFD.WithDefaults()
 	return p

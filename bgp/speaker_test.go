@@ -195,6 +195,32 @@ func TestRefusingRouterIsDialledSeldom(t *testing.T) {
 	})
 }
 
+func TestUnnumberedPeerFollowsItsRouter(t *testing.T) {
+	run(t, func(b bench) {
+		first, second := netip.MustParseAddr("fe80::a"), netip.MustParseAddr("fe80::b")
+		b.set([]Peer{{Interface: "eth1", PeerASN: 64501, MyASN: 64500}}, route("10.9.0.1/32"))
+		b.after(10 * time.Millisecond)
+		if s := b.state(0, Idle); s.Reason != "no router is known on interface eth1" || s.Peer.Name != "eth1" {
+			t.Errorf("%+v", s)
+		}
+		b.network.Attach("eth1", first)
+		b.after(time.Millisecond)
+		b.state(0, Established) // at once: there is nothing to wait for
+		b.learnt(first, "10.9.0.1/32")
+		b.after(time.Minute)
+		b.network.Attach("eth1", second)
+		b.after(time.Second)
+		b.learnt(second, "10.9.0.1/32")
+		b.learnt(first)
+		if s := b.state(0, Established); s.Lost != "the router on eth1 is fe80::b now" || s.Flaps != 1 {
+			t.Errorf("%+v", s)
+		}
+		b.network.Attach("eth1", netip.Addr{})
+		b.after(time.Minute)
+		b.state(0, Established) // that nobody knows where it is says nothing
+	})
+}
+
 func TestSilentRouterIsDropped(t *testing.T) {
 	run(t, func(b bench) {
 		b.network.Behave(r1, Silent, "")

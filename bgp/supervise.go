@@ -22,10 +22,11 @@ type supervisor struct {
 	failures int       // in a row
 	dialled  time.Time // last
 	next     time.Time // no dial before
+	unready  bool      // the last one could not be started
 }
 
 // dial takes down that the session is dialled now.
-func (v *supervisor) dial(now time.Time) { v.dialled = now }
+func (v *supervisor) dial(now time.Time) { v.dialled, v.unready = now, false }
 
 // loss is a way in which a connection ends.
 type loss int
@@ -63,7 +64,16 @@ func (v *supervisor) failed(now time.Time, was State, since time.Time, how loss)
 
 // refused plans the next attempt after a dial that could not even be started.
 func (v *supervisor) refused(now time.Time, connect time.Duration) {
+	v.unready = true
 	v.next = now.Add(connect + time.Duration(rand.Float64()*float64(connect)))
+}
+
+// looked lets a dial that could not be started be tried again at once: what it lacked may be there now. Nothing has been
+// sent, so nobody is bothered.
+func (v *supervisor) looked(now time.Time) {
+	if v.unready && now.Before(v.next) {
+		v.next = now
+	}
 }
 
 // forget lets a changed peer be dialled at once.

@@ -20,7 +20,7 @@ const deferral = 10 * time.Second
 // apiPeer is a peer as GoBGP takes it. Without a source the kernel chooses.
 func apiPeer(p bgp.Peer, local bgp.Local, restarting bool) *api.Peer {
 	n := &api.Peer{
-		Conf: &api.PeerConf{NeighborAddress: local.Remote.String(), PeerAsn: p.PeerASN, LocalAsn: p.MyASN,
+		Conf: &api.PeerConf{NeighborAddress: numbered(local.Remote), PeerAsn: p.PeerASN, LocalAsn: p.MyASN,
 			AuthPassword: string(p.Password)},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:               seconds(p.HoldTime),
@@ -31,13 +31,15 @@ func apiPeer(p bgp.Peer, local bgp.Local, restarting bool) *api.Peer {
 		Transport: &api.Transport{RemotePort: uint32(p.Port)},
 	}
 	if local.Source.IsValid() {
-		n.Transport.LocalAddress = local.Source.String()
+		n.Transport.LocalAddress = numbered(local.Source)
 	}
 	switch {
 	case p.TTLSecurity > 0:
 		n.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 256 - uint32(p.TTLSecurity)}
 	case p.Multihop > 0:
 		n.EbgpMultihop = &api.EbgpMultihop{Enabled: true, MultihopTtl: uint32(p.Multihop)}
+	case p.Interface != "":
+		n.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 1}
 	}
 	graceful := p.RestartTime > 0
 	for _, f := range apiFamilies {

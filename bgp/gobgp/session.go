@@ -104,15 +104,6 @@ func (s *session) remove(prefix netip.Prefix) error {
 	return nil
 }
 
-// follow gives up a line to a router that is somewhere else now. Only that of an unnumbered peer can be.
-func (s *session) follow() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l := s.line; l != nil && s.local.Remote != l.local.Remote {
-		s.notify(bgp.Event{State: bgp.Idle, Reason: fmt.Sprintf("the router on %s is %s now", s.peer.Interface, s.local.Remote)})
-	}
-}
-
 // Dial implements bgp.Session. It fails when there is no way to the peer.
 func (s *session) Dial(peer bgp.Peer) error {
 	if l := s.current(); l != nil {

@@ -14,7 +14,7 @@ import (
 // whose ASN is known to be another before it is dialled. Nothing has been said on the connection yet.
 func (l *line) prepare() {
 	p := l.peer
-	if !p.External || p.TTLSecurity > 0 {
+	if !p.External || p.TTLSecurity > 0 || p.Interface != "" {
 		return
 	}
 	setTTL(netip.AddrPortFrom(l.local.Remote, p.Port), int(max(p.Multihop, 1)))

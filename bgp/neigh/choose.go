@@ -94,9 +94,10 @@ func onLink(addrs []address, a netip.Addr) bool {
 	return slices.ContainsFunc(addrs, func(x address) bool { return x.addr() == a })
 }
 
-// linkLocal is the address that an unnumbered session has at our end: the interface's own link-local one that will stay
-// longest. The error says why there is none.
-func linkLocal(link string, addrs []address) (netip.Addr, error) {
+// linkLocal is the address that an unnumbered session has at our end: the present one if it still serves, since the
+// session would break with another; else the interface's own link-local one that will stay longest. The error says why
+// there is none.
+func linkLocal(link string, addrs []address, present netip.Addr) (netip.Addr, error) {
 	var fit []address
 	why := fmt.Errorf("interface %s has no IPv6 link-local address", link)
 	for _, a := range addrs {
@@ -112,6 +113,9 @@ func linkLocal(link string, addrs []address) (netip.Addr, error) {
 	}
 	if len(fit) == 0 {
 		return netip.Addr{}, why
+	}
+	if slices.ContainsFunc(fit, func(a address) bool { return a.addr() == present }) {
+		return present, nil
 	}
 	return slices.MinFunc(fit, compare).addr(), nil
 }

@@ -107,6 +107,7 @@ func TestLinkLocal(t *testing.T) {
 		addrs     []address
 		want, why string
 	}{
+		{"the present one", []address{at("fe80::2/64"), at("fe80::5/64"), at("fe80::9/64", duplicate)}, "fe80::5", ""},
 		{"nothing", nil, "", "interface eth1 has no IPv6 link-local address"},
 		{"others", []address{at("10.0.0.1/24"), at("169.254.0.1/16"), at("2001:db8::1/64")}, "", "interface eth1 has no IPv6 link-local address"},
 		{"one", []address{at("2001:db8::1/64"), at("fe80::1/64")}, "fe80::1", ""},
@@ -115,7 +116,7 @@ func TestLinkLocal(t *testing.T) {
 		{"never", []address{at("fe80::1/64", duplicate)}, "", "the address fe80::1 of interface eth1 is a duplicate"},
 		{"one of them", []address{at("fe80::1/64", duplicate), at("fe80::2/64")}, "fe80::2", ""},
 	} {
-		got, err := linkLocal("eth1", c.addrs)
+		got, err := linkLocal("eth1", c.addrs, netip.MustParseAddr("fe80::5"))
 		if show(got) != c.want || (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: got %v, %v, want %q, %q", c.name, got, err, c.want, c.why)
 		}

@@ -40,8 +40,9 @@ type wire interface {
 
 // kernel is what a link needs of the system.
 type kernel interface {
-	// look finds a link that is up and has carrier and an address; the error says in words which of these it lacks.
-	look(name string) (view, error)
+	// look finds a link that is up and has carrier and an address, the present one if that is still there; the error
+	// says in words which of these it lacks.
+	look(name string, present netip.Addr) (view, error)
 	open(v view) (wire, error)
 }
 
@@ -134,7 +135,7 @@ func (l *link) run(ctx context.Context) {
 // inspect looks at the interface. Another one of the same name, another address of ours or a lost carrier means that
 // what was heard before says nothing of who is at the other end now.
 func (l *link) inspect(now time.Time) {
-	v, err := l.kernel.look(l.name)
+	v, err := l.kernel.look(l.name, l.view.addr)
 	if err == nil && v == l.view && l.wire != nil {
 		return
 	}

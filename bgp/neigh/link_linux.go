@@ -3,6 +3,7 @@ package neigh
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ type linux struct{}
 
 var _ kernel = linux{}
 
-func (linux) look(name string) (view, error) {
+func (linux) look(name string, present netip.Addr) (view, error) {
 	found, err := netlink.LinkByName(name)
 	if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) {
 		return view{}, fmt.Errorf("there is no interface %s", name)
@@ -32,6 +33,6 @@ func (linux) look(name string) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	addr, err := linkLocal(attrs.Name, addrs)
+	addr, err := linkLocal(attrs.Name, addrs, present)
 	return view{name: attrs.Name, index: attrs.Index, mac: string(attrs.HardwareAddr), addr: addr}, err
 }

@@ -109,7 +109,7 @@ func (r *Resolver) way(iface string) (way, error) {
 	if r.Router == nil {
 		return r.search().way(iface)
 	}
-	v, err := linux{}.look(iface)
+	v, err := linux{}.look(iface, netip.Addr{})
 	if err != nil {
 		return way{}, err
 	}

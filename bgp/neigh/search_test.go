@@ -38,7 +38,7 @@ var (
 	_ wire   = (*plug)(nil)
 )
 
-func (c *cable) look(string) (view, error) {
+func (c *cable) look(string, netip.Addr) (view, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.view, c.missing
