@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontena/network-lb/announce"
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/selector"
@@ -59,6 +60,8 @@ type Pool struct {
 	Namespaces         []string     // only Services of these namespaces ...
 	NamespaceSelectors selector.Any // ... or of namespaces with these labels; both empty: of every namespace
 	ServiceSelectors   selector.Any // and only Services with these labels; empty: every Service
+
+	Advertisements []announce.Advertisement // how BGP announces it; none: as the zero one does
 }
 
 // Contains reports whether the address is in the pool.
@@ -66,14 +69,12 @@ func (p Pool) Contains(addr netip.Addr) bool {
 	return slices.ContainsFunc(p.Ranges, func(r ipam.Range) bool { return r.Contains(addr) })
 }
 
-// Peer is a BGP router and the nodes that have a session with it.
+// Peer is a BGP router and the nodes that have a session with it. Of bgp.Peer everything is as configured, with the
+// Name always set; zero timers have bgp.Peer's defaults.
 type Peer struct {
-	Name           string // the address as text
-	Address        netip.Addr
-	PeerASN, MyASN uint32
+	bgp.Peer
 	NodeSelectors  selector.Any // empty: every node
-	Password       bgp.Password // 1 to 80 bytes (TCP MD5, RFC 2385); empty: none, or in PasswordSecret
-	PasswordSecret SecretKey    // where the password is; the zero value: nowhere
+	PasswordSecret SecretKey    // where the password is, if not in Password; the zero value: nowhere
 }
 
 // Equal reports whether both say the same.
@@ -134,11 +135,18 @@ func (r *reader) config(root value) Config {
 			r.checkLabels(map[string]string{c.LoadBalancerClass: ""}, map[string]value{c.LoadBalancerClass: v})
 		}
 	}
-	if v, ok := f.get("address_pools"); ok {
-		c.Pools = r.pools(v)
+	// What a pool and a peer name is read before them.
+	if v, ok := f.get("bgp_communities"); ok {
+		r.namedCommunities(v)
+	}
+	if v, ok := f.get("bfd_profiles"); ok {
+		r.bfdProfiles(v)
 	}
 	if v, ok := f.get("peers"); ok {
 		c.Peers = r.peers(v)
+	}
+	if v, ok := f.get("address_pools"); ok {
+		c.Pools = r.pools(v)
 	}
 	if v, ok := f.get("release"); ok {
 		c.Release = r.release(v)

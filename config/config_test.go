@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontena/network-lb/announce"
+	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/ipam"
 	"github.com/kontena/network-lb/selector"
 )
@@ -54,6 +56,17 @@ address_pools:
     namespace_selectors: [{match_labels: {team: web}}]
     service_selectors: [{match_labels: {expose: "yes"}}, {match_expressions: [{key: zone, operator: DoesNotExist}]}]
     reservations: [{address: 10.30.0.5, namespace: prod, service: web}]
+    bgp_advertisements:
+      - {}
+      - aggregation_length: 24
+        aggregation_length_v6: 64
+        localpref: 0
+        med: 4294967295
+        prepend: 3
+        communities: [mine, "64500:7", no-export, two words]
+        peers: [tor3, "[fd00::1]:1179", eth1]
+        node_selectors: [{match_labels: {team: web}}]
+      - {localpref: null, service_selectors: [{match_labels: {expose: "yes"}}], aggregation_length: 32}
 peers:
   - peer_address: 10.0.0.1
     peer_asn: 64501
@@ -64,7 +77,25 @@ peers:
         match_expressions:
           - {key: kubernetes.io/hostname, operator: In, values: [worker-0, worker-1]}
       - match_expressions: [{key: zone, operator: DoesNotExist}]
-  - {peer_address: "fd00::1", peer_asn: 64501, my_asn: 64500, password_secret: {name: routers.bgp, key: tor_2.Key}}
+  - {peer_address: "fd00::1", peer_port: 1179, peer_asn: internal, my_asn: 64500, password_secret: {name: routers.bgp, key: tor_2.Key}, max_received_routes: 0, bfd_profile: ""}
+  - name: tor3
+    peer_address: 10.0.0.3
+    peer_asn: external
+    my_asn: 64500
+    source_address: 10.0.0.30
+    router_id: 10.0.0.31
+    hold_time: 9s
+    keepalive_time: 2s
+    connect_time: 3s
+    ebgp_multihop: true
+    graceful_restart: {enabled: false}
+    bfd_profile: fast
+    node_selectors: [{match_labels: {kubernetes.io/hostname: worker-3, rack: a}}]
+  - {interface: eth1, peer_asn: 64501, my_asn: 64500, ttl_security: 2, graceful_restart: {restart_time: 1m}, bfd_profile: usual}
+bfd_profiles:
+  - {name: fast, receive_interval: 100ms, transmit_interval: 50ms, detect_multiplier: 5, minimum_ttl: 200, passive_mode: true}
+  - {name: usual}
+bgp_communities: {mine: "large:64500:1:2", No-Export: "65535:65281", two words: "1:2"}
 release: [reserve, gone, 10.20.0.9, 10.20.0.16/28, fd00:20::1-fd00:20::9]
 `
 
@@ -78,6 +109,7 @@ func TestParse(t *testing.T) {
 	})
 	zone, _ := selector.New(nil, []selector.Requirement{{Key: "zone", Operator: selector.DoesNotExist}})
 	team, _ := selector.New(map[string]string{"team": "web"}, nil)
+	one, _ := selector.New(map[string]string{"kubernetes.io/hostname": "worker-3", "rack": "a"}, nil)
 	expose, _ := selector.New(map[string]string{"expose": "yes"}, nil)
 	minute := int64(60)
 	want := Config{
@@ -96,13 +128,25 @@ func TestParse(t *testing.T) {
 				Assignment: ipam.Stable, Sharing: ipam.SharedByAll, Requests: ipam.RequestsIfReserved,
 				StickyTTL: 90 * time.Minute, MaxPerNamespace: 3, Namespaces: []string{"prod", "stage"},
 				NamespaceSelectors: selector.Any{team}, ServiceSelectors: selector.Any{expose, zone},
-				Reservations: []Reservation{{netip.MustParseAddr("10.30.0.5"), "prod", "web"}}},
+				Reservations: []Reservation{{netip.MustParseAddr("10.30.0.5"), "prod", "web"}},
+				Advertisements: []announce.Advertisement{{}, {Length4: 24, Length6: 64, LocalPref: bgp.Some(0), MED: bgp.Some(4294967295),
+					Prepend: 3, Peers: []string{"tor3", "[fd00::1]:1179", "eth1"}, Nodes: selector.Any{team}, Communities: []bgp.Community{
+						bgp.LargeCommunity(64500, 1, 2), bgp.StandardCommunity(64500<<16 | 7), bgp.StandardCommunity(0xffffff01), bgp.StandardCommunity(1<<16 | 2),
+					}}, {Length4: 32, Services: selector.Any{expose}}}},
 		},
 		Peers: []Peer{
-			{Name: "10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), PeerASN: 64501, MyASN: 4294967295,
-				NodeSelectors: selector.Any{rack, zone}, Password: "correct horse: 5"},
-			{Name: "fd00::1", Address: netip.MustParseAddr("fd00::1"), PeerASN: 64501, MyASN: 64500,
-				PasswordSecret: SecretKey{"routers.bgp", "tor_2.Key"}},
+			{Peer: bgp.Peer{Name: "10.0.0.1", Address: netip.MustParseAddr("10.0.0.1"), PeerASN: 64501, MyASN: 4294967295,
+				Password: "correct horse: 5", RestartTime: 30 * time.Second, MaxReceived: 100_000},
+				NodeSelectors: selector.Any{rack, zone}},
+			{Peer: bgp.Peer{Name: "[fd00::1]:1179", Address: netip.MustParseAddr("fd00::1"), Port: 1179, PeerASN: 64500, MyASN: 64500,
+				RestartTime: 30 * time.Second}, PasswordSecret: SecretKey{"routers.bgp", "tor_2.Key"}},
+			{Peer: bgp.Peer{Name: "tor3", Address: netip.MustParseAddr("10.0.0.3"), External: true, MyASN: 64500,
+				Source: netip.MustParseAddr("10.0.0.30"), RouterID: netip.MustParseAddr("10.0.0.31"), HoldTime: 9 * time.Second,
+				KeepaliveTime: 2 * time.Second, ConnectTime: 3 * time.Second, Multihop: 255, MaxReceived: 100_000,
+				BFD: bgp.BFD{Enabled: true, Receive: 100 * time.Millisecond, Transmit: 50 * time.Millisecond, Multiplier: 5,
+					MinimumTTL: 200, Passive: true}}, NodeSelectors: selector.Any{one}},
+			{Peer: bgp.Peer{Name: "eth1", Interface: "eth1", PeerASN: 64501, MyASN: 64500, RestartTime: time.Minute, TTLSecurity: 2,
+				MaxReceived: 100_000, BFD: bgp.BFD{Enabled: true}.WithDefaults()}},
 		},
 		Release: []string{"reserve", "gone", "10.20.0.9", "10.20.0.16/28", "fd00:20::1-fd00:20::9"},
 	}
@@ -148,12 +192,14 @@ func TestSpellings(t *testing.T) {
 		"kebab-case": strings.NewReplacer("toleration_seconds", "toleration-seconds", "auto_assign", "auto-assign", "avoid_buggy_ips", "avoid-buggy-ips",
 			"peer_address", "peer-address", "peer_asn", "peer-asn", "my_asn", "my-asn", "node_selectors", "node-selectors",
 			"password_secret", "password-secret", "match_labels", "match-labels", "match_expressions", "match-expressions", "max_per_namespace", "max-per-namespace", "sticky_ttl", "sticky-ttl",
-			"namespace_selectors", "namespace-selectors", "service_selectors", "service-selectors"),
+			"namespace_selectors", "namespace-selectors", "service_selectors", "service-selectors",
+			" bgp_advertisements:", " bgp-advertisements:", " aggregation_length_v6:", " aggregation-length-v6:", " aggregation_length:", " aggregation-length:", " peer_port:", " peer-port:", " source_address:", " source-address:", " router_id:", " router-id:", " hold_time:", " hold-time:", " keepalive_time:", " keepalive-time:", " connect_time:", " connect-time:", " ebgp_multihop:", " ebgp-multihop:", " ttl_security:", " ttl-security:", " graceful_restart:", " graceful-restart:", " restart_time:", " restart-time:", " max_received_routes:", " max-received-routes:", " bfd_profile:", " bfd-profile:", " receive_interval:", " receive-interval:", " transmit_interval:", " transmit-interval:", " detect_multiplier:", " detect-multiplier:", " minimum_ttl:", " minimum-ttl:", " passive_mode:", " passive-mode:", "{restart_time:", "{restart-time:", "localpref", "local-pref"),
 		"camelCase": strings.NewReplacer("toleration_seconds", "tolerationSeconds", "auto_assign", "autoAssign", "avoid_buggy_ips", "avoidBuggyIps",
 			"peer_address", "peerAddress", "peer_asn", "peerAsn", "my_asn", "myAsn", "node_selectors", "nodeSelectors",
 			"password_secret", "passwordSecret", "match_labels", "matchLabels", "match_expressions", "matchExpressions", "max_per_namespace", "maxPerNamespace", "sticky_ttl", "stickyTtl",
-			"namespace_selectors", "namespaceSelectors", "service_selectors", "serviceSelectors"),
-		"MetalLB's": strings.NewReplacer("avoid_buggy_ips", "avoidBuggyIPs", "sticky_ttl", "stickyTTL", "peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN"),
+			"namespace_selectors", "namespaceSelectors", "service_selectors", "serviceSelectors",
+			" bgp_advertisements:", " bgpAdvertisements:", " aggregation_length_v6:", " aggregationLengthV6:", " aggregation_length:", " aggregationLength:", " peer_port:", " peerPort:", " source_address:", " sourceAddress:", " router_id:", " routerId:", " hold_time:", " holdTime:", " keepalive_time:", " keepaliveTime:", " connect_time:", " connectTime:", " ebgp_multihop:", " ebgpMultihop:", " ttl_security:", " ttlSecurity:", " graceful_restart:", " gracefulRestart:", " restart_time:", " restartTime:", " max_received_routes:", " maxReceivedRoutes:", " bfd_profile:", " bfdProfile:", " receive_interval:", " receiveInterval:", " transmit_interval:", " transmitInterval:", " detect_multiplier:", " detectMultiplier:", " minimum_ttl:", " minimumTtl:", " passive_mode:", " passiveMode:", "{restart_time:", "{restartTime:", "localpref", "localPref"),
+		"MetalLB's": strings.NewReplacer("avoid_buggy_ips", "avoidBuggyIPs", "sticky_ttl", "stickyTTL", "peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN", "router_id", "routerID", "ebgp_multihop", "ebgpMultiHop", "minimum_ttl", "minimumTTL", "localpref", "local_pref"),
 	} {
 		document := spell.Replace(everything)
 		if theirs, _ := parse(t, document); !theirs.Equal(ours) {

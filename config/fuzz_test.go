@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 // Whatever the document, Parse returns, what it accepts the allocator accepts, and no text shows a password.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(everything))
-	for _, tc := range refusals {
+	for _, tc := range slices.Concat(refusals, bgpRefusals) {
 		f.Add([]byte(tc.document))
 	}
 	f.Add([]byte("kontena-network-lb:\n  guard: warn\n  " + onePool))
@@ -53,8 +54,8 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("the allocator refuses the release: %v", err)
 		}
 		for _, p := range c.Peers {
-			if err := p.Password.Validate(); err != nil {
-				t.Error(err)
+			if err := p.Validate(); err != nil {
+				t.Errorf("the BGP speaker refuses peer %s: %v", p.Name, err)
 			}
 		}
 	})

@@ -14,8 +14,11 @@ const (
 	aToleration  object = "a toleration"
 	aPool        object = "an address pool"
 	aReservation object = "a reservation"
+	anAdvert     object = "an advertisement"
 	aPeer        object = "a peer"
 	aSecretKey   object = "a reference to a Secret"
+	aRestart     object = "graceful_restart"
+	aBFDProfile  object = "a BFD profile"
 	aSelector    object = "a selector"
 	anExpression object = "an expression"
 )
@@ -23,22 +26,35 @@ const (
 // keys is every key that a document may have. The document's own keys are written as here; those of the maps inside
 // it also in kebab-case and camelCase, which is how earlier documents and MetalLB's have them.
 var keys = map[object][]string{
-	theDocument: {"schema_version", "enabled", "node_selector", "tolerations", "load_balancer_class", "address_pools", "peers", "release"},
+	theDocument: {"schema_version", "enabled", "node_selector", "tolerations", "load_balancer_class", "address_pools", "peers",
+		"bfd_profiles", "bgp_communities", "release"},
 	aToleration: {"key", "operator", "value", "effect", "toleration_seconds"},
 	aPool: {"name", "protocol", "addresses", "exclude", "disabled", "auto_assign", "avoid_buggy_ips", "priority", "assignment",
 		"sticky_ttl", "cooldown",
-		"sharing", "requests", "max_per_namespace", "reservations", "namespaces", "namespace_selectors", "service_selectors"},
+		"sharing", "requests", "max_per_namespace", "reservations", "namespaces", "namespace_selectors", "service_selectors",
+		"bgp_advertisements"},
 	aReservation: {"address", "namespace", "service"},
-	aPeer:        {"peer_address", "peer_asn", "my_asn", "node_selectors", "password", "password_secret"},
+	anAdvert: {"aggregation_length", "aggregation_length_v6", "localpref", "med", "prepend", "communities", "peers",
+		"node_selectors", "service_selectors"},
+	aPeer: {"peer_address", "interface", "peer_asn", "my_asn", "node_selectors", "name", "peer_port", "source_address", "router_id",
+		"hold_time", "keepalive_time", "connect_time", "password", "password_secret", "ebgp_multihop", "ttl_security",
+		"graceful_restart", "max_received_routes", "bfd_profile"},
+	aRestart:     {"enabled", "restart_time"},
+	aBFDProfile:  {"name", "receive_interval", "transmit_interval", "detect_multiplier", "minimum_ttl", "passive_mode"},
 	aSecretKey:   {"name", "key"},
 	aSelector:    {"match_labels", "match_expressions"},
 	anExpression: {"key", "operator", "values"},
 }
 
+// theirs are MetalLB's words where they are not ours with other capitals or signs between them.
+var theirs = map[string][]string{
+	"localpref": {"localPref", "local_pref", "local-pref"}, "ebgp_multihop": {"ebgpMultiHop"},
+}
+
 // spellings returns the ways to write a key, the first of which is ours. MetalLB writes peerASN and avoidBuggyIPs.
 func spellings(of object, key string) []string {
 	if of == theDocument || !strings.Contains(key, "_") {
-		return []string{key}
+		return append([]string{key}, theirs[key]...)
 	}
 	var camel strings.Builder
 	for i, word := range strings.Split(key, "_") {
@@ -48,12 +64,12 @@ func spellings(of object, key string) []string {
 		camel.WriteString(word)
 	}
 	all := []string{key, strings.ReplaceAll(key, "_", "-"), camel.String()}
-	for word, theirs := range map[string]string{"Asn": "ASN", "Ips": "IPs", "Ttl": "TTL"} {
+	for word, capital := range map[string]string{"Asn": "ASN", "Ips": "IPs", "Ttl": "TTL", "Id": "ID"} {
 		if stem, ok := strings.CutSuffix(camel.String(), word); ok {
-			all = append(all, stem+theirs)
+			all = append(all, stem+capital)
 		}
 	}
-	return all
+	return append(all, theirs[key]...)
 }
 
 // lookUp returns the known key that a text spells.
@@ -79,7 +95,7 @@ func (r *reader) suggest(of object, text string) (meant, remedy string) {
 	}
 	near := nearest(text, known)
 	if near == "" || distance(fold(text), fold(near)) > 1 {
-		for _, other := range []object{theDocument, aPool, aReservation, aPeer, aSecretKey, aSelector, anExpression, aToleration} {
+		for _, other := range []object{theDocument, aPool, anAdvert, aReservation, aPeer, aSecretKey, aBFDProfile, aSelector, anExpression, aToleration} {
 			if _, ok := lookUp(other, text); ok && other != of {
 				return "", fmt.Sprintf("it is a key of %s; %s has %s", other, of, strings.Join(keys[of], ", "))
 			}

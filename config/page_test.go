@@ -11,7 +11,7 @@ import (
 // headings are the parts of docs/configuration.md with a table of keys.
 var headings = map[string]object{
 	"## The document": theDocument, "## Tolerations": aToleration, "## Pools": aPool, "### Reservations": aReservation,
-	"## Peers": aPeer, "### References to a Secret": aSecretKey, "## Selectors": aSelector, "### Expressions": anExpression,
+	"### Advertisements": anAdvert, "## Peers": aPeer, "### Graceful restart": aRestart, "## BFD": aBFDProfile, "### References to a Secret": aSecretKey, "## Selectors": aSelector, "### Expressions": anExpression,
 }
 
 // TestConfigurationPage holds docs/configuration.md to the keys that there are, in their order, and its documents to
@@ -23,7 +23,7 @@ func TestConfigurationPage(t *testing.T) {
 	}
 	page := string(data)
 	documented := map[object][]string{}
-	row := regexp.MustCompile("^\\| `([a-z_]+)` \\|")
+	row := regexp.MustCompile("^\\| `([a-z0-9_]+)` \\|")
 	heading := ""
 	for line := range strings.Lines(page) {
 		if line = strings.TrimSpace(line); strings.HasPrefix(line, "#") {

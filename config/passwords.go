@@ -37,6 +37,13 @@ func (r *reader) passwords(f fields, p *Peer) {
 	if elsewhere {
 		p.PasswordSecret = r.secretKey(secret)
 	}
+	for _, v := range []value{password, secret} {
+		if p.Interface != "" && v.Node != nil && !isNull(v) {
+			v.secret = true
+			r.reject(v, "is not possible with interface, whose session is between link-local addresses",
+				"leave it out, or write the router's peer_address in place of interface")
+		}
+	}
 	if inline && elsewhere {
 		secret.secret = true
 		r.reject(secret, "cannot be given together with password", "keep one of them")

@@ -66,7 +66,9 @@ func (r *reader) pool(v value, names map[string]value) (Pool, []placed) {
 		}
 	}
 	addresses, _ := f.get("addresses")
-	r.rules(f, &p, len(ranges) > 0 && len(ranges) == len(addresses.Content))
+	complete := len(ranges) > 0 && len(ranges) == len(addresses.Content)
+	r.rules(f, &p, complete)
+	r.advertisements(f, &p, complete)
 	return p, ranges
 }
 

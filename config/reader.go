@@ -22,6 +22,7 @@ type reader struct {
 	warnings []Warning
 	visited  int
 	beside   []string // keys that may stand beside the document's own, and are nothing to it
+	names             // that parts of the document are called by in others
 	newer    int64    // the document's schema_version where it is above SchemaVersion: unknown keys are only warned of
 }
 
@@ -262,16 +263,21 @@ func (r *reader) list(v value) []value {
 	return elements
 }
 
-// labels reads a map whose keys are the user's.
+// labels reads a map of labels.
 func (r *reader) labels(v value) (labels map[string]string, at map[string]value) {
-	labels, at = map[string]string{}, map[string]value{}
-	if !r.is(v, yaml.MappingNode, "a map of labels, or leave it out") {
-		return labels, at
+	return r.texts(v, "a map of labels, or leave it out", "a label key", "a label value")
+}
+
+// texts reads a map whose keys are the user's. what is said where it is none, or a key or a value is not text.
+func (r *reader) texts(v value, what, aKey, aValue string) (texts map[string]string, at map[string]value) {
+	texts, at = map[string]string{}, map[string]value{}
+	if !r.is(v, yaml.MappingNode, what) {
+		return texts, at
 	}
 	for i := 0; i+1 < len(v.Content); i += 2 {
 		name := r.value(v.Content[i], v.path)
 		name.path = fmt.Sprintf("%s[%s]", v.path, segment(name.Value))
-		key, ok := r.text(name, "a label key")
+		key, ok := r.text(name, aKey)
 		if !ok {
 			continue
 		}
@@ -280,11 +286,11 @@ func (r *reader) labels(v value) (labels map[string]string, at map[string]value)
 			continue
 		}
 		at[key] = r.value(v.Content[i+1], name.path)
-		if text, ok := r.text(at[key], "a label value"); ok {
-			labels[key] = text
+		if text, ok := r.text(at[key], aValue); ok {
+			texts[key] = text
 		}
 	}
-	return labels, at
+	return texts, at
 }
 
 // is checks that a value is a map, a list or a scalar, and says what it should be.

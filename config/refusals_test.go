@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,9 +39,11 @@ const (
 	addAPool   = "add a pool with name, protocol and addresses, or set enabled: false"
 	addAPeer   = "add a peer with peer_address, peer_asn and my_asn, or use protocol: layer2"
 	anAS       = "write the number of the autonomous system, such as 64500"
+	aPeersAS   = anAS + ", or external or internal"
+	peerKeys   = "peer_address, interface, peer_asn, my_asn, node_selectors, name, peer_port, source_address, router_id, hold_time, keepalive_time, connect_time, password, password_secret, ebgp_multihop, ttl_security, graceful_restart, max_received_routes, bfd_profile"
 	aRouter    = "write the IP address of the router, such as 10.0.0.1"
-	topKeys    = "the document has schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, release"
-	poolKeys   = "name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sticky_ttl, cooldown, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors"
+	topKeys    = "the document has schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, bfd_profiles, bgp_communities, release"
+	poolKeys   = "name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sticky_ttl, cooldown, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors, bgp_advertisements"
 	secretName = "use lower-case letters, digits, '-' and '.', 253 at most and a letter or digit at both ends of each part, as Secrets are named"
 	secretKey  = "use letters, digits, '-', '_' and '.', 253 at most, as in the Secret"
 	aSchema    = "write the version of the keys in use, 1 at least, or leave it out"
@@ -86,7 +89,7 @@ var refusals = []struct{ name, document, want string }{
 	{"a long key", onePool + "a: 1\n? " + strings.Repeat("b", 1000) + "\n: 2", "a (line 2) is not a key of the document; " + topKeys + "\n" +
 		strings.Repeat("b", 80) + "… (line 3) is not a key of the document; " + topKeys},
 	{"a key of a pool at the top", "addresses: [10.0.0.1]", "addresses (line 1) is not a key of the document; it is a key of an address pool; " + topKeys + "\naddress_pools (line 1) is missing; " + addAPool},
-	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, release"},
+	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, bfd_profiles, bgp_communities, release"},
 	{"a merge", onePool + "<<: {peers: []}", "<< (line 2) is a merge, which is not supported; write the keys out"},
 	{"a key twice", onePool + onePool, "address_pools (line 2) is there twice, first in line 1; keep one of them"},
 	{"two spellings of a key", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1], auto_assign: true,\n   autoAssign: true}"), "address_pools[0].autoAssign (line 3) is the same key as auto_assign in line 2; keep one of them"},
@@ -105,9 +108,9 @@ var refusals = []struct{ name, document, want string }{
 	{"a list for text", poolDocument("{name: [a], protocol: layer2, addresses: [10.0.0.1]}"), "address_pools[0].name (line 2) is a list; write a name"},
 	{"text for addresses", poolDocument("{name: a, protocol: layer2, addresses: 10.0.0.1}"), `address_pools[0].addresses (line 2): "10.0.0.1" is text; write a list`},
 	{"a number in quotes", peersDocument(`{peer_address: 10.0.0.1, peer_asn: "64500", my_asn: 1}`), `peers[0].peer_asn (line 3): "64500" is not a number; write it without quotes`},
-	{"text for a number", peersDocument("{peer_address: 10.0.0.1, peer_asn: AS64500, my_asn: 1}"), `peers[0].peer_asn (line 3): "AS64500" is not a number; ` + anAS},
-	{"a fraction", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1.10, my_asn: 1}"), "peers[0].peer_asn (line 3): 1.10 is not a whole number in digits; " + anAS},
-	{"a hexadecimal number", peersDocument("{peer_address: 10.0.0.1, peer_asn: 0x10, my_asn: 1}"), "peers[0].peer_asn (line 3): 0x10 is not a whole number in digits; " + anAS},
+	{"text for a number", peersDocument("{peer_address: 10.0.0.1, peer_asn: AS64500, my_asn: 1}"), `peers[0].peer_asn (line 3): "AS64500" is not a number; ` + aPeersAS},
+	{"a fraction", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1.10, my_asn: 1}"), "peers[0].peer_asn (line 3): 1.10 is not a whole number in digits; " + aPeersAS},
+	{"a hexadecimal number", peersDocument("{peer_address: 10.0.0.1, peer_asn: 0x10, my_asn: 1}"), "peers[0].peer_asn (line 3): 0x10 is not a whole number in digits; " + aPeersAS},
 	{"text for labels", onePool + "node_selector: edge", `node_selector (line 2): "edge" is text; write a map of labels, or leave it out`},
 	{"a number for a label", onePool + "node_selector: {edge: 1}", `node_selector[edge] (line 2): 1 is not text; write a label value, in quotes: "1"`},
 	{"a bool for a label", onePool + "node_selector: {edge: true}", `node_selector[edge] (line 2): true is not text; write a label value, in quotes: "true"`},
@@ -206,14 +209,15 @@ var refusals = []struct{ name, document, want string }{
 	{"peer with a prefix", peersDocument("{peer_address: 10.0.0.1/24, peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "10.0.0.1/24" is not an IP address; ` + aRouter},
 	{"peer with a group address", peersDocument("{peer_address: 224.0.0.1, peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "224.0.0.1" is not the address of a router; ` + aRouter},
 	{"peer with no address at all", peersDocument("{peer_address: 0.0.0.0, peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "0.0.0.0" is not the address of a router; ` + aRouter},
-	{"peer with a link-local address", peersDocument("{peer_address: 'fe80::1', peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "fe80::1" is a link-local address, which does not say the interface; write another address of the router`},
+	{"peer with a link-local address", peersDocument("{peer_address: 'fe80::1', peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "fe80::1" is a link-local address, which does not say the interface; write another address of the router, or its interface in place of the address`},
 	{"peer with a mapped address", peersDocument("{peer_address: '::ffff:10.0.0.1', peer_asn: 1, my_asn: 1}"), `peers[0].peer_address (line 3): "::ffff:10.0.0.1" is an IPv4 address in IPv6 form; write 10.0.0.1`},
-	{"peer without its ASN", peersDocument("{peer_address: 10.0.0.1, my_asn: 1}"), "peers[0].peer_asn (line 3) is missing; " + anAS},
+	{"peer without its ASN", peersDocument("{peer_address: 10.0.0.1, my_asn: 1}"), "peers[0].peer_asn (line 3) is missing; " + aPeersAS},
 	{"peer without our ASN", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1}"), "peers[0].my_asn (line 3) is missing; " + anAS},
-	{"ASN zero", peersDocument("{peer_address: 10.0.0.1, peer_asn: 0, my_asn: 1}"), "peers[0].peer_asn (line 3): 0 is not between 1 and 4294967295; " + anAS},
+	{"ASN zero", peersDocument("{peer_address: 10.0.0.1, peer_asn: 0, my_asn: 1}"), "peers[0].peer_asn (line 3): 0 is not between 1 and 4294967295; " + aPeersAS},
 	{"ASN too large", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 4294967296}"), "peers[0].my_asn (line 3): 4294967296 is not between 1 and 4294967295; " + anAS},
 	{"ASN far too large", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 99999999999999999999}"), "peers[0].my_asn (line 3): 99999999999999999999 is not between 1 and 4294967295; " + anAS},
-	{"ASN by word", peersDocument("{peer_address: 10.0.0.1, peer_asn: external, my_asn: 1}"), `peers[0].peer_asn (line 3): "external" is not supported; ` + anAS},
+	{"ASN by a wrong word", peersDocument("{peer_address: 10.0.0.1, peer_asn: extern, my_asn: 1}"), `peers[0].peer_asn (line 3): "extern" is not a number; ` + aPeersAS},
+	{"our ASN by word", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: external}"), `peers[0].my_asn (line 3): "external" is not a number; ` + anAS},
 	{"a peer twice", peersDocument("{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 1}", "{peer_address: 10.0.0.1, peer_asn: 2, my_asn: 1, node_selectors: [{match_labels: {a: b}}]}"), `peers[1].peer_address (line 4): "10.0.0.1" is also the address of peers[0] (line 3), and both are for the same nodes; keep one of them, or give them node_selectors of which no node matches both`},
 
 	// Passwords, which no text shows.
@@ -227,8 +231,8 @@ var refusals = []struct{ name, document, want string }{
 	{"a list as password", peerWith("password: [hunter2]"), "peers[0].password (line 3) is a list; write a password"},
 	{"an alias as password", peerWith("password: *hunter2"), "the document (line 3) has an alias (*) without an anchor (&); write the value itself, in quotes if it begins with *"},
 	{"an anchor as password", peerWith("password: &hunter2"), "peers[0].password (line 3) has an anchor (&) and no value; put it into quotes if it begins with &"},
-	{"a password without its blank", peerWith("password:hunter2"), "peers[0].password:… (line 3) is not a key of a peer; a peer has peer_address, peer_asn, my_asn, node_selectors, password, password_secret"},
-	{"only a password without its blank", peersDocument("PASSWORD:hunter2"), `peers[0] (line 3): "PASSWORD:…" is text; write a map with peer_address, peer_asn, my_asn, node_selectors, password, password_secret`},
+	{"a password without its blank", peerWith("password:hunter2"), "peers[0].password:… (line 3) is not a key of a peer; a peer has " + peerKeys},
+	{"only a password without its blank", peersDocument("PASSWORD:hunter2"), `peers[0] (line 3): "PASSWORD:…" is text; write a map with ` + peerKeys},
 	{"a misspelt password", peerWith("pasword: hunter2"), "peers[0].pasword (line 3) is not a key of a peer; did you mean password?"},
 	{"a password twice", peerWith("password: hunter2, password: hunter2"), "peers[0].password (line 3) is there twice, first in line 3; keep one of them"},
 	{"a password of a pool", ruleDocument("password: hunter2"), "address_pools[0].password (line 2) is not a key of an address pool; it is a key of a peer; an address pool has " + poolKeys},
@@ -277,7 +281,7 @@ var refusals = []struct{ name, document, want string }{
 
 	// All of it.
 	{"many mistakes, by line", "peers:\n- {peer_address: x}\naddress_pools:\n- protocol: ospf\n  name: a\nenabled: no\n", strings.Join([]string{
-		"peers[0].peer_asn (line 2) is missing; " + anAS,
+		"peers[0].peer_asn (line 2) is missing; " + aPeersAS,
 		"peers[0].my_asn (line 2) is missing; " + anAS,
 		`peers[0].peer_address (line 2): "x" is not an IP address; ` + aRouter,
 		"address_pools[0].addresses (line 4) is missing; " + addrList,
@@ -288,7 +292,7 @@ var refusals = []struct{ name, document, want string }{
 
 func TestRefusals(t *testing.T) {
 	seen := map[string]bool{}
-	for _, tc := range refusals {
+	for _, tc := range slices.Concat(refusals, bgpRefusals) {
 		t.Run(tc.name, func(t *testing.T) {
 			if seen[tc.name] {
 				t.Error("two rows have this name")

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 )
 
 // The operators of a Requirement, spelt as Kubernetes spells them.
@@ -98,6 +99,18 @@ func assemble(parts map[string]labels.Requirement) Selector {
 // Matches reports whether every part of the selector holds for the labels.
 func (s Selector) Matches(m map[string]string) bool {
 	return s.compiled == nil || s.compiled.Matches(labels.Set(m))
+}
+
+// Pins reports whether the selector demands one certain value of a label: of labels that are not the same it matches at
+// most one.
+func (s Selector) Pins(key string) bool {
+	if s.compiled == nil {
+		return false
+	}
+	requirements, _ := s.compiled.Requirements()
+	return slices.ContainsFunc(requirements, func(r labels.Requirement) bool {
+		return r.Key() == key && (r.Operator() == selection.Equals || r.Operator() == selection.In) && r.Values().Len() == 1
+	})
 }
 
 // String returns the selector in the text form of kubectl's --selector, in a canonical order: selectors made of the

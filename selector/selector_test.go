@@ -155,3 +155,33 @@ func TestEveryMistakeIsListed(t *testing.T) {
 		t.Errorf("%d mistakes, want 5:\n%v", got, err)
 	}
 }
+
+func TestPins(t *testing.T) {
+	in := func(key string, values ...string) Requirement { return Requirement{key, In, values} }
+	for _, c := range []struct {
+		name   string
+		labels map[string]string
+		exprs  []Requirement
+		want   bool
+	}{
+		{"everything", nil, nil, false},
+		{"the label", map[string]string{"host": "a"}, nil, true},
+		{"the label and others", map[string]string{"host": "a", "rack": "b"}, []Requirement{in("zone", "x", "y")}, true},
+		{"another label", map[string]string{"rack": "a"}, nil, false},
+		{"in one", nil, []Requirement{in("host", "a")}, true},
+		{"in one twice", nil, []Requirement{in("host", "a", "a")}, true},
+		{"in two", nil, []Requirement{in("host", "a", "b")}, false},
+		{"in two, and in one", nil, []Requirement{in("host", "a", "b"), in("host", "b", "b")}, true},
+		{"there", nil, []Requirement{{Key: "host", Operator: Exists}}, false},
+		{"not there", nil, []Requirement{{Key: "host", Operator: DoesNotExist}}, false},
+		{"not in one", nil, []Requirement{{"host", NotIn, []string{"a"}}}, false},
+	} {
+		s, err := New(c.labels, c.exprs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Pins("host"); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

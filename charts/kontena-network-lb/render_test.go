@@ -52,7 +52,7 @@ func TestExampleService(t *testing.T) {
 func TestDisabledRendersNothing(t *testing.T) {
 	for _, values := range []map[string]any{
 		{"enabled": false},
-		{"enabled": false, "address_pools": nil, "peers": nil, "node_selector": nil, "tolerations": nil, "load_balancer_class": nil, "release": nil, "schema_version": nil, "global": map[string]any{}},
+		{"enabled": false, "address_pools": nil, "peers": nil, "bfd_profiles": nil, "bgp_communities": nil, "node_selector": nil, "tolerations": nil, "load_balancer_class": nil, "release": nil, "schema_version": nil, "global": map[string]any{}},
 	} {
 		files := mustRender(t, values)
 		if got := objects(t, files); len(got) > 0 {
@@ -69,6 +69,7 @@ func TestDisabledRendersNothing(t *testing.T) {
 func TestConfigMapHoldsTheDocument(t *testing.T) {
 	defaults := map[string]any{
 		"schema_version": 1.0, "enabled": true, "node_selector": map[string]any{}, "tolerations": []any{}, "peers": []any{}, "release": []any{},
+		"bfd_profiles": []any{}, "bgp_communities": map[string]any{},
 		"load_balancer_class": "",
 	}
 	for _, file := range append(documents(t, "good"), "testdata/everything.yaml", "../../examples/bgp.yaml", "../../examples/layer2.yaml") {
@@ -101,7 +102,7 @@ func TestConfigMapHoldsTheDocument(t *testing.T) {
 // TestNullsLeaveDefaultsOut is Helm's own way to take a default away.
 func TestNullsLeaveDefaultsOut(t *testing.T) {
 	values := readValues(t, "testdata/good/minimal.yaml")
-	for _, key := range []string{"schema_version", "node_selector", "tolerations", "load_balancer_class", "peers", "release"} {
+	for _, key := range []string{"schema_version", "node_selector", "tolerations", "load_balancer_class", "peers", "bfd_profiles", "bgp_communities", "release"} {
 		values[key] = nil
 	}
 	config := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")
@@ -216,4 +217,32 @@ func rules(who string, rules []rbacv1.PolicyRule) []string {
 		}
 	}
 	return lines
+}
+
+// TestOnlyAggregatesNeedNetAdmin: the capability comes with the first aggregate, however it is spelt.
+func TestOnlyAggregatesNeedNetAdmin(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		in   map[string]any // the pool's
+		want []corev1.Capability
+	}{
+		{"no advertisement", nil, []corev1.Capability{"NET_RAW"}},
+		{"host routes", map[string]any{"bgp_advertisements": []any{map[string]any{"med": 1}, map[string]any{"aggregation_length": 32, "aggregationLengthV6": 128}}},
+			[]corev1.Capability{"NET_RAW"}},
+		{"an aggregate", map[string]any{"bgp_advertisements": []any{map[string]any{"med": 1}, map[string]any{"aggregation_length": 24}}},
+			[]corev1.Capability{"NET_ADMIN", "NET_RAW"}},
+		{"an aggregate in kebab-case", map[string]any{"bgp-advertisements": []any{map[string]any{"aggregation-length": 24}}},
+			[]corev1.Capability{"NET_ADMIN", "NET_RAW"}},
+		{"two IPv6 aggregates in camelCase", map[string]any{"bgpAdvertisements": []any{map[string]any{"aggregationLengthV6": 64}, map[string]any{"aggregationLengthV6": 96}}},
+			[]corev1.Capability{"NET_ADMIN", "NET_RAW"}},
+	} {
+		pool := map[string]any{"name": "a", "protocol": "bgp", "addresses": []any{"10.20.0.0/24", "fd00::/64"}}
+		maps.Copy(pool, c.in)
+		all := objects(t, mustRender(t, map[string]any{"address_pools": []any{pool},
+			"peers": []any{map[string]any{"peer_address": "10.0.0.1", "peer_asn": 1, "my_asn": 1}}}))
+		speaker := find[*appsv1.DaemonSet](t, all, release+"-speaker").Spec.Template.Spec.Containers[0]
+		if got := speaker.SecurityContext.Capabilities; !slices.Equal(got.Add, c.want) || !slices.Equal(got.Drop, []corev1.Capability{"ALL"}) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
 }

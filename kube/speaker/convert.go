@@ -15,7 +15,9 @@ import (
 func pools(cfg config.Config) []announce.Pool {
 	var out []announce.Pool
 	for _, p := range cfg.Pools {
-		out = append(out, announce.Pool{Name: p.Name, Addresses: p, Layer2: p.Layer2, BGP: p.BGP})
+		out = append(out, announce.Pool{
+			Name: p.Name, Addresses: p, Layer2: p.Layer2, BGP: p.BGP, Advertisements: p.Advertisements,
+		})
 	}
 	return out
 }
@@ -23,10 +25,15 @@ func pools(cfg config.Config) []announce.Pool {
 // session is what a BGP session is known by, whatever its password.
 type session struct {
 	address        netip.Addr
+	iface          string
+	port           uint16
+	external       bool
 	peerASN, myASN uint32
 }
 
-func sessionWith(p bgp.Peer) session { return session{p.Address, p.PeerASN, p.MyASN} }
+func sessionWith(p bgp.Peer) session {
+	return session{p.Address, p.Interface, p.WithDefaults().Port, p.External, p.PeerASN, p.MyASN}
+}
 
 // peers returns the configured peers with their passwords. One that is set already, and whose password cannot be read,
 // stays as it is. labels are the node's: what is wrong with the peers of other nodes is said there.
@@ -35,10 +42,7 @@ func (s *Speaker) peers(cfg config.Config, labels map[string]string) []announce.
 	var out []announce.Peer
 	named, problems := map[session]bool{}, map[string]string{}
 	for _, p := range cfg.Peers {
-		peer := announce.Peer{
-			Peer:  bgp.Peer{Name: p.Name, Address: p.Address, PeerASN: p.PeerASN, MyASN: p.MyASN},
-			Nodes: p.NodeSelectors,
-		}
+		peer := announce.Peer{Peer: p.Peer, Nodes: p.NodeSelectors}
 		at := sessionWith(peer.Peer)
 		named[at] = true
 		var err error

@@ -1,6 +1,6 @@
 {{/* The configuration document, as the programs read it: the values' part of it without a password. */}}
 {{- define "network-lb.document" -}}
-{{- $document := pick .Values "schema_version" "enabled" "node_selector" "tolerations" "load_balancer_class" "address_pools" "peers" "release" -}}
+{{- $document := pick .Values "schema_version" "enabled" "node_selector" "tolerations" "load_balancer_class" "address_pools" "peers" "bfd_profiles" "bgp_communities" "release" -}}
 {{- with .Values.peers -}}
   {{- $split := dict "top" $ "peers" list "passwords" dict -}}
   {{- include "network-lb.splitPeers" $split -}}
@@ -18,7 +18,7 @@ of one address have -2, -3 and so on after it.
 {{- $split := . -}}
 {{- range $peer := .top.Values.peers -}}
   {{- if get $peer "password" -}}
-    {{- $address := coalesce (get $peer "peer_address") (get $peer "peer-address") (get $peer "peerAddress") -}}
+    {{- $address := coalesce (get $peer "peer_address") (get $peer "peer-address") (get $peer "peerAddress") (get $peer "interface") -}}
     {{- $base := regexReplaceAll "[^-._a-zA-Z0-9]" $address "-" -}}
     {{- $key := $base -}}
     {{- range $n := untilStep 2 (add 2 (len $split.passwords) | int) 1 -}}
@@ -41,4 +41,20 @@ of one address have -2, -3 and so on after it.
   {{- end -}}
 {{- end -}}
 {{- uniq $names | toJson -}}
+{{- end }}
+
+{{/* "true" if a pool aggregates, so that speakers install unreachable routes. */}}
+{{- define "network-lb.aggregates" -}}
+{{- range $pool := .Values.address_pools -}}
+  {{- range $key := list "bgp_advertisements" "bgp-advertisements" "bgpAdvertisements" -}}
+    {{- range $advertisement := get $pool $key | default list -}}
+      {{- range $spelling := list "aggregation_length" "aggregation-length" "aggregationLength" -}}
+        {{- if lt (get $advertisement $spelling | default 32 | int) 32 -}}true{{- end -}}
+      {{- end -}}
+      {{- range $spelling := list "aggregation_length_v6" "aggregation-length-v6" "aggregationLengthV6" -}}
+        {{- if lt (get $advertisement $spelling | default 128 | int) 128 -}}true{{- end -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- end }}

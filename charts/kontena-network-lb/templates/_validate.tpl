@@ -12,7 +12,7 @@ path, value and what would be right.
 {{- end -}}
 {{- range $i, $pool := .Values.address_pools -}}
   {{- $path := printf "address_pools[%d]" $i -}}
-  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign" "avoid_buggy_ips" "sticky_ttl" "max_per_namespace" "namespace_selectors" "service_selectors")) -}}
+  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign" "avoid_buggy_ips" "sticky_ttl" "max_per_namespace" "namespace_selectors" "service_selectors" "bgp_advertisements")) -}}
   {{- range $key := list "namespace_selectors" "namespace-selectors" "namespaceSelectors" "service_selectors" "service-selectors" "serviceSelectors" -}}
     {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $pool $key)) -}}
   {{- end -}}
@@ -31,6 +31,11 @@ path, value and what would be right.
   {{- if and (has "bgp" $protocols) (not $.Values.peers) -}}
     {{- include "network-lb.mistake" (list $found (printf "%s.protocol" $path) "bgp needs peers and there are none: add at least one, such as peers: [{peer_address: 10.0.0.1, peer_asn: 64501, my_asn: 64500}]") -}}
   {{- end -}}
+  {{- range $key := list "bgp_advertisements" "bgp-advertisements" "bgpAdvertisements" -}}
+    {{- range $j, $advertisement := get $pool $key | default list -}}
+      {{- include "network-lb.advertisement" (list $found (printf "%s.%s[%d]" $path $key $j) $advertisement) -}}
+    {{- end -}}
+  {{- end -}}
   {{- range $j, $reservation := $pool.reservations -}}
     {{- if not $reservation.address -}}
       {{- include "network-lb.mistake" (list $found (printf "%s.reservations[%d].address" $path $j) `"" is not an IP address: write one of this pool, such as 10.20.0.5`) -}}
@@ -39,7 +44,17 @@ path, value and what would be right.
 {{- end -}}
 {{- range $i, $peer := .Values.peers -}}
   {{- $path := printf "peers[%d]" $i -}}
-  {{- include "network-lb.spellings" (list $found $path $peer (list "peer_address" "peer_asn" "my_asn" "node_selectors" "password_secret")) -}}
+  {{- include "network-lb.spellings" (list $found $path $peer (list "peer_address" "peer_asn" "my_asn" "node_selectors" "password_secret" "peer_port" "source_address" "router_id" "hold_time" "keepalive_time" "connect_time" "ebgp_multihop" "ttl_security" "graceful_restart" "max_received_routes" "bfd_profile")) -}}
+  {{- include "network-lb.times" (list $found $path $peer (list "hold_time" "hold-time" "holdTime" "keepalive_time" "keepalive-time" "keepaliveTime" "connect_time" "connect-time" "connectTime") "30s") -}}
+  {{- if and (hasKey $peer "ebgp_multihop") (hasKey $peer "ebgpMultiHop") -}}
+    {{- include "network-lb.mistake" (list $found $path "ebgp_multihop and ebgpMultiHop are spellings of one key: keep only ebgp_multihop") -}}
+  {{- end -}}
+  {{- range $spelling := list "graceful_restart" "graceful-restart" "gracefulRestart" -}}
+    {{- with get $peer $spelling -}}
+      {{- include "network-lb.spellings" (list $found (printf "%s.%s" $path $spelling) . (list "restart_time")) -}}
+      {{- include "network-lb.times" (list $found (printf "%s.%s" $path $spelling) . (list "restart_time" "restart-time" "restartTime") "30s") -}}
+    {{- end -}}
+  {{- end -}}
   {{- include "network-lb.password" (list $found $path $peer) -}}
   {{- range $key := list "peer_address" "peer-address" "peerAddress" -}}
     {{- if and (hasKey $peer $key) (not (index $peer $key)) -}}
@@ -49,6 +64,11 @@ path, value and what would be right.
   {{- range $key := list "node_selectors" "node-selectors" "nodeSelectors" -}}
     {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $peer $key)) -}}
   {{- end -}}
+{{- end -}}
+{{- range $i, $profile := .Values.bfd_profiles -}}
+  {{- $path := printf "bfd_profiles[%d]" $i -}}
+  {{- include "network-lb.spellings" (list $found $path $profile (list "receive_interval" "transmit_interval" "detect_multiplier" "minimum_ttl" "passive_mode")) -}}
+  {{- include "network-lb.times" (list $found $path $profile (list "receive_interval" "receive-interval" "receiveInterval" "transmit_interval" "transmit-interval" "transmitInterval") "300ms") -}}
 {{- end -}}
 {{- include "network-lb.validateChart" (list $found .) -}}
 {{- if $found.mistakes -}}
@@ -80,9 +100,46 @@ like a key with its value is refused here too, which the schema would quote: pas
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- if get $peer "interface" -}}
+  {{- range $key := list "password" "password_secret" "password-secret" "passwordSecret" -}}
+    {{- if get $peer $key -}}
+      {{- include "network-lb.mistake" (list $found (printf "%s.%s" $path $key) "is not possible with interface, whose session is between link-local addresses: leave it out") -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- range $key := keys $peer | sortAlpha -}}
   {{- with regexFind "^[^:=\\s]*[:=\\s]" $key -}}
     {{- include "network-lb.mistake" (list $found (printf "%s.%s..." $path .) "is not a key of a peer: write a colon and a blank after the key") -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Refuses what is wrong with an advertisement: (list found path advertisement). */}}
+{{- define "network-lb.advertisement" -}}
+{{- $found := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- $advertisement := index . 2 -}}
+{{- include "network-lb.spellings" (list $found $path $advertisement (list "aggregation_length" "aggregation_length_v6" "local_pref" "node_selectors" "service_selectors")) -}}
+{{- range $key := list "local_pref" "local-pref" "localPref" -}}
+  {{- if and (hasKey $advertisement "localpref") (hasKey $advertisement $key) -}}
+    {{- include "network-lb.mistake" (list $found $path (printf "localpref and %s are spellings of one key: keep only localpref" $key)) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $key := list "node_selectors" "node-selectors" "nodeSelectors" "service_selectors" "service-selectors" "serviceSelectors" -}}
+  {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $advertisement $key)) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Refuses time spans without a unit: (list found path element keys example). */}}
+{{- define "network-lb.times" -}}
+{{- $found := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- $element := index . 2 -}}
+{{- $example := index . 4 -}}
+{{- range $key := index . 3 -}}
+  {{- $span := get $element $key -}}
+  {{- if and (hasKey $element $key) (not (kindIs "invalid" $span)) (not (kindIs "string" $span)) -}}
+    {{- include "network-lb.mistake" (list $found (printf "%s.%s" $path $key) (printf "%v is not a time span: write a number with a unit, such as %s" $span $example)) -}}
   {{- end -}}
 {{- end -}}
 {{- end }}
