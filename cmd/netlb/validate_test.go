@@ -52,7 +52,7 @@ FILE: valid: 2 pools (addresses to assign: 257 IPv4), 1 peer, 1 warning
 }
 
 const badText = `FILE:3:13: address_pools[0].protocol: "ospf" is not a protocol; use layer2, bgp or [layer2, bgp]
-FILE:6:3: peers[0].peer_asn is missing; write the number of the autonomous system, such as 64500
+FILE:6:3: peers[0].peer_asn is missing; write the number of the autonomous system, such as 64500, or external or internal
 FILE:6:58: peers[0].pasword is not a key of a peer; did you mean password?
 FILE:4:15: warning: address_pools[0].addresses[0]: "10.0.0.9/24" has host bits, so that 10.0.0.0/24 is meant; write 10.0.0.0/24
 FILE: not valid: 3 mistakes, 1 warning
