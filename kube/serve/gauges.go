@@ -1,6 +1,10 @@
 package serve
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Gauge sets one gauge in a scrape, with the values of its labels in the order of its description.
 type Gauge func(d *prometheus.Desc, value float64, labels ...string)
@@ -8,14 +12,24 @@ type Gauge func(d *prometheus.Desc, value float64, labels ...string)
 // Gauges returns metrics that are read anew for each scrape: descs are all there can be, and read sets those that
 // there are.
 func Gauges(descs []*prometheus.Desc, read func(Gauge)) prometheus.Gatherer {
+	return Readings(descs, nil, read)
+}
+
+// Readings is Gauges with some of the metrics being counters, whose readings never become less.
+func Readings(descs, counters []*prometheus.Desc, read func(Gauge)) prometheus.Gatherer {
+	g := gauges{slices.Concat(descs, counters), map[*prometheus.Desc]bool{}, read}
+	for _, d := range counters {
+		g.counters[d] = true
+	}
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(gauges{descs, read})
+	r.MustRegister(g)
 	return r
 }
 
 type gauges struct {
-	descs []*prometheus.Desc
-	read  func(Gauge)
+	descs    []*prometheus.Desc
+	counters map[*prometheus.Desc]bool
+	read     func(Gauge)
 }
 
 // Describe implements prometheus.Collector.
@@ -28,7 +42,11 @@ func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	g.read(func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+		kind := prometheus.GaugeValue
+		if g.counters[d] {
+			kind = prometheus.CounterValue
+		}
+		ch <- prometheus.MustNewConstMetric(d, kind, value, labels...)
 	})
 }
 

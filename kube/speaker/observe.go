@@ -1,6 +1,8 @@
 package speaker
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontena/network-lb/announce"
@@ -14,15 +16,38 @@ var (
 		"Addresses that this node announces.", []string{"protocol"}, nil)
 	sessionDesc = prometheus.NewDesc("network_lb_bgp_session_up",
 		"1 while the BGP session with the peer is Established.", []string{"peer"}, nil)
+	sessionInfoDesc = prometheus.NewDesc("network_lb_bgp_session_info",
+		"Always 1; the labels say the session's state, and why the last one was lost or does not come about.", []string{"peer", "state", "reason"}, nil)
+	sinceDesc = prometheus.NewDesc("network_lb_bgp_session_state_timestamp_seconds",
+		"When the session came into its present state, in Unix time.", []string{"peer"}, nil)
+	wantedDesc = prometheus.NewDesc("network_lb_bgp_prefixes_wanted",
+		"Prefixes that the peer is to have.", []string{"peer", "family"}, nil)
 	sentDesc = prometheus.NewDesc("network_lb_bgp_prefixes_sent",
 		"Prefixes advertised to the peer in the present session.", []string{"peer", "family"}, nil)
+	receivedDesc = prometheus.NewDesc("network_lb_bgp_prefixes_received",
+		"Prefixes that the peer advertises to us in the present session; they are used for nothing.", []string{"peer", "family"}, nil)
+	livenessDesc = prometheus.NewDesc("network_lb_bfd_session_up",
+		"1 while the peer's BFD session is Up; there for peers with BFD only.", []string{"peer"}, nil)
+	flapsDesc = prometheus.NewDesc("network_lb_bgp_session_flaps_total",
+		"How often an Established session was lost; a counter.", []string{"peer"}, nil)
+	messagesDesc = prometheus.NewDesc("network_lb_bgp_messages_total",
+		"BGP messages; a counter.", []string{"peer", "direction", "type"}, nil)
+)
+
+// What is read anew for each scrape, and what of it is counted.
+var (
+	gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, announcedDesc, sessionDesc, sessionInfoDesc, sinceDesc,
+		wantedDesc, sentDesc, receivedDesc, livenessDesc}
+	counterDescs = []*prometheus.Desc{flapsDesc, messagesDesc}
 )
 
 // Descs describe all of the speaker's metrics.
-var Descs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, announcedDesc, sessionDesc, sentDesc}
+var Descs = slices.Concat(gaugeDescs, counterDescs)
 
 // Metrics returns the speaker's metrics; docs/metrics.md lists them.
-func (s *Speaker) Metrics() prometheus.Gatherer { return serve.Gauges(Descs, s.measure) }
+func (s *Speaker) Metrics() prometheus.Gatherer {
+	return serve.Readings(gaugeDescs, counterDescs, s.measure)
+}
 
 func (s *Speaker) measure(set serve.Gauge) {
 	status := s.Status()
@@ -38,8 +63,39 @@ func (s *Speaker) measure(set serve.Gauge) {
 		set(announcedDesc, n, string(protocol))
 	}
 	for _, p := range status.BGP {
-		set(sessionDesc, serve.Truth(p.State == bgp.Established), p.Peer)
-		set(sentDesc, float64(p.IPv4.Sent), p.Peer, "IPv4")
-		set(sentDesc, float64(p.IPv6.Sent), p.Peer, "IPv6")
+		measureSession(set, p)
 	}
+}
+
+func measureSession(set serve.Gauge, p Session) {
+	set(sessionDesc, serve.Truth(p.State == bgp.Established), p.Peer)
+	set(sessionInfoDesc, 1, p.Peer, p.State.String(), p.why())
+	if !p.Since.IsZero() {
+		set(sinceDesc, float64(p.Since.UnixMilli())/1000, p.Peer)
+	}
+	for name, f := range map[string]bgp.FamilyStatus{"IPv4": p.IPv4, "IPv6": p.IPv6} {
+		set(wantedDesc, float64(f.Wanted), p.Peer, name)
+		set(sentDesc, float64(f.Sent), p.Peer, name)
+		set(receivedDesc, float64(f.Received), p.Peer, name)
+	}
+	if p.BFD != nil {
+		set(livenessDesc, serve.Truth(p.BFD.State == bgp.LivenessUp), p.Peer)
+	}
+	set(flapsDesc, float64(p.Flaps), p.Peer)
+	for direction, m := range map[string]bgp.Messages{"sent": p.Sent, "received": p.Received} {
+		set(messagesDesc, float64(m.Updates), p.Peer, direction, "update")
+		set(messagesDesc, float64(m.Notifications), p.Peer, direction, "notification")
+		set(messagesDesc, float64(m.Total-m.Updates-m.Notifications), p.Peer, direction, "other")
+	}
+}
+
+// why says what is the matter with the session: of one that is Established, why the one before it was lost.
+func (p Session) why() string {
+	switch {
+	case p.Problem != "":
+		return p.Problem
+	case p.State == bgp.Established:
+		return p.Lost
+	}
+	return p.Reason
 }

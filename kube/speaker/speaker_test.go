@@ -356,6 +356,31 @@ network_lb_bgp_session_up{peer="192.0.2.1"} 1
 `), "network_lb_addresses_announced", "network_lb_bgp_session_up"); err != nil {
 			t.Error(err)
 		}
+		memory.Send(router, 3, 0)
+		time.Sleep(6 * time.Second) // counts are 5 s old at most
+		memory.Lose(router, "hold timer expired", false)
+		time.Sleep(5 * time.Second)
+		if err := testutil.GatherAndCompare(s.Metrics(), strings.NewReader(`
+# HELP network_lb_bgp_prefixes_received Prefixes that the peer advertises to us in the present session; they are used for nothing.
+# TYPE network_lb_bgp_prefixes_received gauge
+network_lb_bgp_prefixes_received{family="IPv4",peer="192.0.2.1"} 3
+network_lb_bgp_prefixes_received{family="IPv6",peer="192.0.2.1"} 0
+# HELP network_lb_bgp_prefixes_wanted Prefixes that the peer is to have.
+# TYPE network_lb_bgp_prefixes_wanted gauge
+network_lb_bgp_prefixes_wanted{family="IPv4",peer="192.0.2.1"} 1
+network_lb_bgp_prefixes_wanted{family="IPv6",peer="192.0.2.1"} 0
+# HELP network_lb_bgp_session_flaps_total How often an Established session was lost; a counter.
+# TYPE network_lb_bgp_session_flaps_total counter
+network_lb_bgp_session_flaps_total{peer="192.0.2.1"} 1
+# HELP network_lb_bgp_session_info Always 1; the labels say the session's state, and why the last one was lost or does not come about.
+# TYPE network_lb_bgp_session_info gauge
+network_lb_bgp_session_info{peer="192.0.2.1",reason="hold timer expired",state="Established"} 1
+`), "network_lb_bgp_prefixes_received", "network_lb_bgp_prefixes_wanted", "network_lb_bgp_session_flaps_total", "network_lb_bgp_session_info"); err != nil {
+			t.Error(err)
+		}
+		if b := s.Status().BGP; len(b) != 1 || b[0].Lost != "hold timer expired" || b[0].LostAt.IsZero() || b[0].HoldTime != "30s" || b[0].BFD != nil {
+			t.Errorf("BGP = %+v", b)
+		}
 
 		if err := c.CoreV1().Services("prod").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)

@@ -29,17 +29,45 @@ type Config struct {
 
 // Session is a BGP session of this node.
 type Session struct {
-	Peer    string           `json:"peer"`
-	Address netip.Addr       `json:"address"`
-	PeerASN uint32           `json:"peer_asn"`
-	MyASN   uint32           `json:"my_asn"`
-	State   bgp.State        `json:"state"`
-	Since   time.Time        `json:"since"`
-	Reason  string           `json:"reason,omitempty"`  // of the last loss or failure
-	Problem string           `json:"problem,omitempty"` // what is refused at present, or is wrong with the password
-	Flaps   int              `json:"flaps"`
-	IPv4    bgp.FamilyStatus `json:"ipv4"`
-	IPv6    bgp.FamilyStatus `json:"ipv6"`
+	Peer      string     `json:"peer"`
+	Address   netip.Addr `json:"address"`             // empty for one that is found on an interface
+	Interface string     `json:"interface,omitempty"` // that it is found on
+	PeerASN   uint32     `json:"peer_asn"`            // the router's own once Established; 0: not known yet
+	MyASN     uint32     `json:"my_asn"`
+
+	State    bgp.State `json:"state"`
+	Since    time.Time `json:"since"`
+	HoldTime string    `json:"hold_time,omitempty"` // as negotiated
+	Reason   string    `json:"reason,omitempty"`    // of the last loss or failure
+	Lost     string    `json:"lost,omitempty"`      // why the last Established session ended ...
+	LostAt   time.Time `json:"lost_at,omitzero"`    // ... and when
+	Problem  string    `json:"problem,omitempty"`   // what is refused at present, or is wrong with the password
+	Flaps    int       `json:"flaps"`
+
+	BFD      *bgp.LivenessStatus `json:"bfd,omitempty"` // of a peer with BFD
+	Sent     bgp.Messages        `json:"sent"`
+	Received bgp.Messages        `json:"received"`
+	IPv4     bgp.FamilyStatus    `json:"ipv4"`
+	IPv6     bgp.FamilyStatus    `json:"ipv6"`
+}
+
+// sessionOf returns what is to be seen of a peer; problem comes before the peer's own.
+func sessionOf(p bgp.PeerStatus, problem string) Session {
+	if problem != "" && p.Problem != "" {
+		problem += "; "
+	}
+	s := Session{
+		Peer: p.Peer.Title(), Address: p.Peer.Address, Interface: p.Peer.Interface, PeerASN: p.Peer.PeerASN, MyASN: p.Peer.MyASN,
+		State: p.State, Since: p.Since, Reason: p.Reason, Lost: p.Lost, LostAt: p.LostAt,
+		Problem: problem + p.Problem, Flaps: p.Flaps, Sent: p.Sent, Received: p.Received, IPv4: p.IPv4, IPv6: p.IPv6,
+	}
+	if p.State == bgp.Established {
+		s.PeerASN, s.HoldTime = p.Conn.PeerASN, p.Conn.HoldTime.String()
+	}
+	if p.Peer.BFD.Enabled {
+		s.BFD = &p.Liveness
+	}
+	return s
 }
 
 // Layer2 is what this node answers by ARP and NDP.
@@ -82,22 +110,13 @@ func (s *Speaker) Status() Status {
 	if s.last != nil {
 		out.Decisions = append(out.Decisions, s.last.Verdicts...)
 		for _, p := range s.last.Withheld {
-			out.BGP = append(out.BGP, Session{
-				Peer: p.Title(), Address: p.Address, PeerASN: p.PeerASN, MyASN: p.MyASN, State: bgp.Idle, Problem: p.Problem,
-			})
+			out.BGP = append(out.BGP, sessionOf(bgp.PeerStatus{Peer: p.Peer}, p.Problem))
 		}
 	}
 	passwords := s.passwordProblems
 	s.mu.Unlock()
 	for _, p := range s.opts.Routes.Status() {
-		problem := passwords[p.Peer.Title()]
-		if problem != "" && p.Problem != "" {
-			problem += "; "
-		}
-		out.BGP = append(out.BGP, Session{
-			Peer: p.Peer.Title(), Address: p.Peer.Address, PeerASN: p.Peer.PeerASN, MyASN: p.Peer.MyASN,
-			State: p.State, Since: p.Since, Reason: p.Reason, Problem: problem + p.Problem, Flaps: p.Flaps, IPv4: p.IPv4, IPv6: p.IPv6,
-		})
+		out.BGP = append(out.BGP, sessionOf(p, passwords[p.Peer.Title()]))
 	}
 	out.Layer2 = layer2Status(s.opts.Claims.Status())
 	return out
