@@ -18,7 +18,8 @@ type Parameters struct {
 	// Multiplier is how many packets in a row the neighbour may miss before it takes this end for dead; 0 for 3.
 	Multiplier uint8
 	// MinimumTTL is the smallest TTL, or hop limit, with which packets are accepted over several hops; 0 for 254. A
-	// single-hop session accepts 255 only, whatever stands here (RFC 5881 section 5).
+	// single-hop session accepts 255 only, whatever stands here (RFC 5881 section 5). BIRD sends with the system's
+	// default TTL over several hops, mostly 64, and needs a lower one.
 	MinimumTTL uint8
 	// Passive waits for the neighbour to send first (RFC 5880 section 6.1).
 	Passive bool
