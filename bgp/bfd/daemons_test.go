@@ -39,13 +39,13 @@ type view struct {
 }
 
 // eventually waits for the world, for half a minute.
-func eventually(t *testing.T, what string, is func() (bool, any)) time.Duration {
+func eventually(t *testing.T, what string, is func() (bool, any)) {
 	t.Helper()
 	start := time.Now()
 	for {
 		ok, seen := is()
 		if ok {
-			return time.Since(start)
+			return
 		}
 		if time.Since(start) > 30*time.Second {
 			t.Fatalf("after %v still not so: %s: %+v", time.Since(start), what, seen)

@@ -35,10 +35,11 @@ func (s *Session) save(now time.Time) Saved {
 	}
 }
 
-// usable is whether the session can still be Up at the neighbour, which waits for a limited time.
+// usable is whether the session can still be Up at the neighbour, which waits for a limited time. In doubt it is: to
+// resume a session that the neighbour has given up costs nothing, to begin one anew that it has not is an alarm.
 func (v Saved) usable(now time.Time) bool {
 	return v.LocalDiscriminator != 0 && v.RemoteDiscriminator != 0 && v.RemoteMultiplier != 0 &&
-		now.Round(0).Before(v.Until) && !now.Round(0).Before(v.At)
+		now.Round(0).Before(v.Until)
 }
 
 // take gives the saved session of a pair away, once. The caller holds the lock.

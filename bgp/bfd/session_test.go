@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -345,9 +346,12 @@ func TestChangesMayBeAnsweredFromTheFunctionThatIsTold(t *testing.T) {
 		defer mb.Close()
 		b := open(t, mb, hostB, hostA)
 		told := make(chan *Session, 1)
+		var mu sync.Mutex
 		var got []State
 		s, err := ma.Open(Config{Local: netip.MustParseAddr(hostA), Remote: netip.MustParseAddr(hostB)}, func(st Status) {
+			mu.Lock()
 			got = append(got, st.State)
+			mu.Unlock()
 			if st.State == Up {
 				s := <-told
 				if s.Status().State != Up {
@@ -361,9 +365,13 @@ func TestChangesMayBeAnsweredFromTheFunctionThatIsTold(t *testing.T) {
 		}
 		told <- s
 		time.Sleep(5 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		if got[len(got)-1] != Up || b.Status().Ups > 1 || b.dead() != 0 {
 			t.Errorf("told %v; B %+v", got, b.Status())
 		}
+		ma.mu.RLock()
+		defer ma.mu.RUnlock()
 		if len(ma.sessions)+len(ma.remotes)+len(ma.listeners)+len(ma.leaving) != 0 {
 			t.Errorf("remains: %+v", ma)
 		}
