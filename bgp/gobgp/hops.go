@@ -79,25 +79,19 @@ func (s *session) ownHop(own int) netip.Addr {
 func (s *session) addresses() [2]netip.Addr { return [2]netip.Addr{s.local.IPv4, s.local.IPv6} }
 
 // otherHop is the next hop of the other family. It has to be an address of its own, since GoBGP would make one up
-// (`::ffff:10.0.1.1`) that routers refuse; only IPv4 routes may have an IPv6 next hop, where the peer says so. An
-// unnumbered interface's own IPv4 address is the last choice: the router need not have its subnet.
+// (`::ffff:10.0.1.1`) that routers refuse; only IPv4 routes may have an IPv6 next hop, where the peer says so.
 func (s *session) otherHop(other int) (a netip.Addr, reason string) {
 	a = s.addresses()[other]
-	if other == ipv4 {
-		six := s.local.IPv6
-		if s.peer.Interface != "" || !six.IsValid() {
-			six = s.local.Source.WithZone("")
-		}
-		if s.peer.Interface == "" && a.IsValid() {
-			return a, ""
-		}
-		if six.IsValid() && s.extendedNextHop() {
-			return six, ""
-		}
-	}
 	switch {
+	case other == ipv4 && s.peer.Interface != "":
+		return s.unnumberedHop(a)
 	case a.IsValid():
 		return a, ""
+	case other == ipv4 && s.local.Source.IsValid() && s.extendedNextHop() == takes:
+		if s.local.IPv6.IsValid() {
+			return s.local.IPv6, ""
+		}
+		return s.local.Source, ""
 	case s.lookup != nil && s.local.Interface == "":
 		return a, s.lookup.Error()
 	case s.local.Interface == "":
@@ -109,11 +103,32 @@ func (s *session) otherHop(other int) (a netip.Addr, reason string) {
 	return a, fmt.Sprintf("interface %s has no permanent global IPv6 address to be the next hop", s.local.Interface)
 }
 
+// unnumberedHop is the next hop of IPv4 routes on a link-local session: our link-local address, if the router takes
+// it. The interface's own IPv4 address is the last choice, since the router need not have its subnet.
+func (s *session) unnumberedHop(a netip.Addr) (netip.Addr, string) {
+	takesIt := s.extendedNextHop()
+	switch {
+	case s.lookup != nil && !s.local.Source.IsValid():
+		return a, s.lookup.Error()
+	case takesIt == takes:
+		return s.local.Source.WithZone(""), ""
+	case takesIt == unknown:
+		return a, "the router has not said yet whether it takes IPv6 next hops for IPv4 (RFC 8950)"
+	case a.IsValid():
+		return a, ""
+	}
+	return a, fmt.Sprintf("the router does not take IPv6 next hops for IPv4 (RFC 8950), and interface %s has no "+
+		"permanent global IPv4 address", s.peer.Interface)
+}
+
 // extendedNextHop reports whether IPv4 routes may be sent with an IPv6 next hop. As long as the peer has not said,
 // they wait for it; only after a restart the peer is taken to be as it was, since routes that came after End-of-RIB
 // would be too late for those that it keeps.
-func (s *session) extendedNextHop() bool {
+func (s *session) extendedNextHop() extended {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.extended == takes || s.extended == unknown && s.restarting
+	if s.extended == unknown && s.restarting {
+		return takes
+	}
+	return s.extended
 }

@@ -30,8 +30,9 @@ type logger struct {
 
 // hooks are told by GoBGP's own goroutine, which goes on only when they return. They must not call GoBGP.
 type hooks struct {
-	connected  func()      // before our OPEN is sent
-	dialFailed func(error) // each time that a connection does not come about
+	connected  func()           // before our OPEN is sent
+	opened     func(asn uint32) // by a peer of any ASN, before its OPEN is answered
+	dialFailed func(error)      // each time that a connection does not come about
 }
 
 var _ gobgplog.Logger = (*logger)(nil)
@@ -85,6 +86,10 @@ func (l *logger) observe(msg string, f gobgplog.Fields) {
 		code, _ := f["Code"].(uint8)
 		l.notification = "the peer sent a NOTIFICATION: " + notification(f)
 		l.cease = code == bgp.BGP_ERROR_CEASE
+	case "skipped asn negotiation":
+		if asn, ok := f["Asn"].(uint32); ok && l.hooks.opened != nil {
+			l.hooks.opened(asn)
+		}
 	case "prefix limit reached":
 		l.flooded = true
 	case "state changed":

@@ -21,20 +21,15 @@ func (s *session) observed() (found *api.Peer) {
 func (s *session) ending(l *line) bgp.Event {
 	e := bgp.Event{State: bgp.Idle}
 	e.Reason, e.Cease, e.Flooded = s.speaker.log.cause()
+	if l.refused.Load() {
+		e.Reason = bgp.OwnASN(l.peer.MyASN)
+	}
 	if e.Flooded {
 		s.mu.Lock()
 		e.Reason = bgp.TooManyRoutes(l.peer.MaxReceived)
 		s.mu.Unlock()
 	}
 	return e
-}
-
-// confirming looks at the peer's OPEN. GoBGP takes any ASN where one is as good as another, also ours.
-func (s *session) confirming(l *line) bgp.Event {
-	if own := l.peer.MyASN; l.peer.External && s.observed().GetState().GetPeerAsn() == own {
-		return bgp.Event{State: bgp.Idle, Reason: bgp.OwnASN(own)}
-	}
-	return bgp.Event{State: bgp.OpenConfirm}
 }
 
 // conn describes the Established session, and takes down what the peer is capable of.

@@ -31,12 +31,15 @@ const speakerEnv = "NETWORK_LB_TEST_SPEAKER"
 
 // command is one line to the speaker; it answers each with an answer.
 type command struct {
-	Do     string // set, status, close
+	Do     string // set, status, close, router, dead
 	Peers  []bgp.Peer
 	Routes []bgp.Route
 	Keep   bool
 	// Passwords of the peers, in their order: a bgp.Peer's hides itself in JSON.
 	Passwords []string
+	// Interface has its router at Address from now on.
+	Interface string
+	Address   netip.Addr
 }
 
 type answer struct {
@@ -63,10 +66,12 @@ func speak(restarting bool, in io.Reader, out io.Writer) error {
 	}
 	log := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()),
 		zapcore.Lock(os.Stderr), level))
-	var own neigh.Resolver
+	var routers links
+	own := neigh.Resolver{Router: routers.router}
+	var watched triggers
 	engine := gobgp.New(gobgp.Options{NodeName: "node1", Local: own.Local, Restarting: restarting, Logger: log})
 	go func() { _ = own.Watch(context.Background(), engine.AddressesChanged) }()
-	speaker := bgp.NewSpeaker(engine, bgp.Options{Logger: log})
+	speaker := bgp.NewSpeaker(engine, bgp.Options{Logger: log, Liveness: &watched})
 	lines := json.NewDecoder(in)
 	for {
 		var c command
@@ -88,11 +93,67 @@ func speak(restarting bool, in io.Reader, out io.Writer) error {
 			a.Status = speaker.Status()
 		case "close":
 			speaker.Close(c.Keep)
+		case "router":
+			routers.put(c.Interface, c.Address)
+			engine.AddressesChanged()
+		case "dead":
+			watched.pull()
 		}
 		if err := json.NewEncoder(out).Encode(a); err != nil {
 			return err
 		}
 	}
+}
+
+// links are the routers on interfaces.
+type links struct{ sync.Map }
+
+func (l *links) put(iface string, a netip.Addr) { l.Store(iface, a) }
+
+func (l *links) router(iface string) (netip.Addr, error) {
+	if a, ok := l.Load(iface); ok {
+		return a.(netip.Addr), nil
+	}
+	return netip.Addr{}, fmt.Errorf("no router has been heard on %s", iface)
+}
+
+// triggers is a bgp.Liveness that takes all peers for dead when it is told to.
+type triggers struct {
+	mu  sync.Mutex
+	all map[*trigger]bool
+}
+
+type trigger struct {
+	in      *triggers
+	changed func(bgp.LivenessStatus)
+}
+
+func (t *triggers) Watch(_ bgp.Target, changed func(bgp.LivenessStatus)) (bgp.Watch, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := &trigger{t, changed}
+	if t.all == nil {
+		t.all = map[*trigger]bool{}
+	}
+	t.all[w] = true
+	changed(bgp.LivenessStatus{State: bgp.LivenessUp, Since: time.Now()})
+	return w, nil
+}
+
+func (t *triggers) pull() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for w := range t.all {
+		w.changed(bgp.LivenessStatus{State: bgp.LivenessDown, Reason: "control detection time expired", Dead: true})
+	}
+}
+
+func (w *trigger) Set(bgp.BFD) {}
+func (w *trigger) Suspend()    {}
+func (w *trigger) Close() {
+	w.in.mu.Lock()
+	defer w.in.mu.Unlock()
+	delete(w.in.all, w)
 }
 
 // process is a running speaker.

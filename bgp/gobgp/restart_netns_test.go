@@ -22,7 +22,7 @@ func monitor(t *testing.T, namespace string) *buffer {
 	return events
 }
 
-func (l *lab) kernel(t *testing.T, ns, prefix string) string {
+func kernel(t *testing.T, ns, prefix string) string {
 	t.Helper()
 	family := "-4"
 	if strings.Contains(prefix, ":") {
@@ -50,7 +50,7 @@ func TestNetnsRoutesSurviveARestart(t *testing.T) {
 			p.up("frr4", "bird6")
 			for _, ns := range []string{l.r1, l.r2} {
 				for _, prefix := range []string{"10.9.0.1", "2001:db8:9::1", "10.9.0.2"} {
-					eventually(t, prefix+" is in the kernel", func() (bool, any) { r := l.kernel(t, ns, prefix); return r != "", r })
+					eventually(t, prefix+" is in the kernel", func() (bool, any) { r := kernel(t, ns, prefix); return r != "", r })
 				}
 			}
 			events := map[string]*buffer{"FRR": monitor(t, l.r1), "BIRD": monitor(t, l.r2)}
@@ -69,8 +69,8 @@ func TestNetnsRoutesSurviveARestart(t *testing.T) {
 			p.set(restartable(), route("10.9.0.1/32"), route("2001:db8:9::1/128"), route("10.9.0.3/32"))
 			p.up("frr4", "bird6")
 			for _, ns := range []string{l.r1, l.r2} {
-				eventually(t, "the new route has come", func() (bool, any) { r := l.kernel(t, ns, "10.9.0.3"); return r != "", r })
-				eventually(t, "the old route has gone", func() (bool, any) { r := l.kernel(t, ns, "10.9.0.2"); return r == "", r })
+				eventually(t, "the new route has come", func() (bool, any) { r := kernel(t, ns, "10.9.0.3"); return r != "", r })
+				eventually(t, "the old route has gone", func() (bool, any) { r := kernel(t, ns, "10.9.0.2"); return r == "", r })
 			}
 			for router, e := range events {
 				for _, kept := range []string{"10.9.0.1", "2001:db8:9::1"} {

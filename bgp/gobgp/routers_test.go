@@ -118,14 +118,15 @@ type frr struct {
 	t    testing.TB
 	ns   string
 	dir  string
+	port int // 0 is 179
 	bgpd *daemon
 }
 
 const frrDir = "/usr/lib/frr/"
 
-func startFRR(t testing.TB, namespace, config string) *frr {
+func startFRR(t testing.TB, namespace, config string, port int) *frr {
 	t.Helper()
-	f := &frr{t: t, ns: namespace, dir: workDir(t, "frr")}
+	f := &frr{t: t, ns: namespace, dir: workDir(t, "frr"), port: port}
 	write(t, f.file("zebra.conf"), "")
 	write(t, f.file("bgpd.conf"), config)
 	startDaemon(t, namespace, append([]string{frrDir + "zebra"}, f.options("zebra")...)...)
@@ -143,7 +144,11 @@ func (f *frr) options(name string) []string {
 
 func (f *frr) startBGP() {
 	f.t.Helper()
-	f.bgpd = startDaemon(f.t, f.ns, append([]string{frrDir + "bgpd"}, f.options("bgpd")...)...)
+	args := append([]string{frrDir + "bgpd"}, f.options("bgpd")...)
+	if f.port != 0 {
+		args = append(args, "-p", strconv.Itoa(f.port))
+	}
+	f.bgpd = startDaemon(f.t, f.ns, args...)
 	eventually(f.t, "bgpd answers", func() (bool, any) { _, err := f.ask("show version"); return err == nil, err })
 }
 
@@ -230,6 +235,16 @@ type frrPeer struct {
 	ConnectionsEstablished int
 	MessageStats           struct{ UpdatesRecv int }
 	LastNotificationReason string
+	RemoteAs               uint32
+	NbrInternalLink        bool
+	RemoteRouterID         string
+
+	BgpTimerHoldTimeMsecs, BgpTimerKeepAliveIntervalMsecs int
+
+	GracefulRestartInfo struct {
+		RemoteGrMode string
+		Timers       struct{ ReceivedRestartTimer int }
+	}
 }
 
 func (f *frr) peer(address string) frrPeer {
@@ -284,7 +299,9 @@ func (b *bird) routes(protocol string) map[string]heard {
 			h.Path = strings.Join(words[1:], " ")
 			all[prefix] = h
 		case mine && words[0] == "BGP.next_hop:":
-			h.NextHop = words[1]
+			if h.NextHop = words[1]; h.NextHop == "::" && len(words) > 2 {
+				h.NextHop = words[2] // there is no global one beside the link-local one
+			}
 			all[prefix] = h
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	api "github.com/osrg/gobgp/v3/api"
 	"google.golang.org/protobuf/proto"
@@ -38,6 +39,8 @@ type line struct {
 	peer   bgp.Peer
 	local  bgp.Local
 	api    *api.Peer // as GoBGP was given it
+
+	refused atomic.Bool // the peer has our own ASN
 }
 
 // Update implements bgp.Session.
@@ -120,7 +123,8 @@ func (s *session) Dial(peer bgp.Peer) error {
 	s.mu.Unlock()
 
 	s.speaker.log.reset(hooks{
-		connected:  func() { l.prepare() },
+		connected:  l.connected,
+		opened:     l.opened,
 		dialFailed: func(err error) { s.unconnected(l, err) },
 	})
 	err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: l.api})
@@ -204,11 +208,14 @@ func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
 	case api.PeerState_OPENSENT:
 		event = bgp.Event{State: bgp.OpenSent}
 	case api.PeerState_OPENCONFIRM:
-		event = s.confirming(l)
+		event = bgp.Event{State: bgp.OpenConfirm}
 	case api.PeerState_ESTABLISHED:
 		event = bgp.Event{State: bgp.Established, Conn: s.conn(l)}
 	default:
 		return
+	}
+	if event.State > bgp.OpenSent && l.refused.Load() {
+		event = s.ending(l) // whatever GoBGP takes it for
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
