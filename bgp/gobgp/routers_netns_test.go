@@ -63,8 +63,8 @@ func newLabWith(t *testing.T, frrConfig, birdConfig string) *lab {
 	nstest.Require(t)
 	needs(t, frrDir+"bgpd", frrDir+"zebra", "/usr/sbin/bird", "/usr/sbin/birdc")
 	l := &lab{node: nstest.New(t, "node"), r1: nstest.New(t, "r1"), r2: nstest.New(t, "r2")}
-	wire(t, l.node, "eth1", []string{"10.0.1.1/24", "2001:db8:1::1/64"}, l.r1, "eth0", []string{"10.0.1.2/24", "2001:db8:1::2/64"})
-	wire(t, l.node, "eth2", []string{"10.0.2.1/24", "2001:db8:2::1/64"}, l.r2, "eth0", []string{"10.0.2.2/24", "2001:db8:2::2/64"})
+	wire(t, l.node, "eth1", []string{"10.0.1.1/24", "2001:db8:1::1/64"}, l.r1, []string{"10.0.1.2/24", "2001:db8:1::2/64"})
+	wire(t, l.node, "eth2", []string{"10.0.2.1/24", "2001:db8:2::1/64"}, l.r2, []string{"10.0.2.2/24", "2001:db8:2::2/64"})
 	l.frr = startFRR(t, l.r1, frrConfig, 0)
 	l.bird = startBIRD(t, l.r2, birdConfig)
 	return l

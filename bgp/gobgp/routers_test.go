@@ -17,8 +17,9 @@ import (
 	"github.com/kontena/network-lb/internal/nstest"
 )
 
-// wire joins two namespaces by a veth pair, and gives each end its addresses.
-func wire(t testing.TB, a, aIf string, aAddrs []string, b, bIf string, bAddrs []string) {
+// wire joins two namespaces by a veth pair, and gives each end its addresses. The second one has it as eth0.
+func wire(t testing.TB, a, aIf string, aAddrs []string, b string, bAddrs []string) {
+	const bIf = "eth0"
 	t.Helper()
 	nstest.Run(t, "ip", "-n", a, "link", "add", aIf, "type", "veth", "peer", "name", bIf, "netns", b)
 	for _, end := range []struct {

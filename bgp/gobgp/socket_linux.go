@@ -1,6 +1,7 @@
 package gobgp
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"os"
@@ -28,18 +29,18 @@ func (l *line) connected() {
 	l.sockets(func(fd int) { _ = syscall.SetsockoptInt(fd, level, option, int(max(l.peer.Multihop, 1))) })
 }
 
+// badPeerAS is a NOTIFICATION: marker, length, type, code and subcode (RFC 4271 sections 4.5 and 6.2).
+var badPeerAS = append(bytes.Repeat([]byte{0xff}, 16), 0, 21,
+	packet.BGP_MSG_NOTIFICATION, packet.BGP_ERROR_OPEN_MESSAGE_ERROR, packet.BGP_ERROR_SUB_BAD_PEER_AS)
+
 // opened refuses a peer of any ASN that turns out to have ours. GoBGP would take it for an internal one.
 func (l *line) opened(asn uint32) {
 	if !l.peer.External || asn != l.peer.MyASN {
 		return
 	}
 	l.refused.Store(true)
-	no, err := packet.NewBGPNotificationMessage(packet.BGP_ERROR_OPEN_MESSAGE_ERROR, packet.BGP_ERROR_SUB_BAD_PEER_AS, nil).Serialize()
-	if err != nil {
-		no = nil
-	}
 	l.sockets(func(fd int) {
-		_, _ = syscall.Write(fd, no)
+		_, _ = syscall.Write(fd, badPeerAS)
 		_ = syscall.Shutdown(fd, syscall.SHUT_WR) // nothing that GoBGP says goes out any more
 	})
 }

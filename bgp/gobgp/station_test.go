@@ -69,7 +69,7 @@ func newStation(t *testing.T, m maker, x site) *station {
 	if x.far {
 		s.wireFar(nstest.New(t, "m"+n), near)
 	} else {
-		wire(t, s.node, "eth1", near, s.ns, "eth0", theirs)
+		wire(t, s.node, "eth1", near, s.ns, theirs)
 	}
 	if m == frrouting {
 		s.frr = startFRR(t, s.ns, x.frrConfig(s.ours), x.port)
@@ -84,8 +84,8 @@ func newStation(t *testing.T, m maker, x site) *station {
 func (s *station) wireFar(mid string, near []string) {
 	t := s.t
 	t.Helper()
-	wire(t, s.node, "eth1", near, mid, "eth0", []string{"10.0.1.2/24", "2001:db8:1::2/64"})
-	wire(t, mid, "eth1", []string{"10.0.3.1/24"}, s.ns, "eth0", []string{"10.0.3.2/24"})
+	wire(t, s.node, "eth1", near, mid, []string{"10.0.1.2/24", "2001:db8:1::2/64"})
+	wire(t, mid, "eth1", []string{"10.0.3.1/24"}, s.ns, []string{"10.0.3.2/24"})
 	nstest.Run(t, "ip", "netns", "exec", mid, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 	nstest.Run(t, "ip", "-n", s.node, "route", "add", "10.0.3.0/24", "via", "10.0.1.2")
 	nstest.Run(t, "ip", "-n", s.ns, "route", "add", "10.0.1.0/24", "via", "10.0.3.1")
