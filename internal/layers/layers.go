@@ -34,6 +34,8 @@ var rooms = []room{
 	{path: "bgp/neigh", why: "it knows the node's addresses and nothing of Kubernetes", own: []string{"bgp"},
 		libs: []string{"github.com/vishvananda/netlink", "github.com/mdlayher/ndp", "golang.org/x/net/ipv6", "golang.org/x/sys"}},
 	{path: "bgp/bfd", why: "it watches neighbours and knows nothing of BGP", libs: []string{"golang.org/x", "go.uber.org/zap"}},
+	{path: "bgp/discard", why: "it writes a few routes into the kernel and knows nothing of BGP itself",
+		libs: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
 	{path: "layer2", why: "it answers over a Transport and knows no sockets", libs: []string{"go.uber.org/zap"}},
 	{path: "layer2/rawsock", why: "it is the Transport on Linux sockets", own: []string{"layer2", "layer2/layer2test"},
 		libs: []string{"github.com/mdlayher", "github.com/vishvananda/netlink", "golang.org/x", "go.uber.org/zap"}},
