@@ -20,11 +20,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	var own neigh.Resolver // of our addresses on the way to the router: the next hops
 	engine := gobgp.New(gobgp.Options{NodeName: "bgp-announce", Local: own.Local})
 	go func() { _ = own.Watch(ctx, engine.AddressesChanged) }()
-	if err := run(ctx, engine, os.Args[1:], os.Stdout); err != nil {
+	err := run(ctx, engine, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
