@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/bgp/discard"
 	"github.com/kontena/network-lb/bgp/gobgp"
 	"github.com/kontena/network-lb/bgp/neigh"
 	"github.com/kontena/network-lb/cmd/internal/process"
@@ -52,7 +53,16 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	liveness := newLiveness(v["state"], log.Named("bfd"))
 	defer liveness.manager.Close() // those that are watched at the end are suspended or closed by then
 	routes := bgp.NewSpeaker(engine, bgp.Options{Liveness: liveness, Logger: log.Named("bgp")})
-	defer func() { routes.Close(keepRoutes(client, v, log)) }()
+	refused := new(discard.Routes)
+	defer func() {
+		keep := keepRoutes(client, v, log)
+		if routes.Close(keep); keep {
+			return
+		}
+		if err := refused.Set(nil); err != nil {
+			log.Warn("discard routes are left behind", zap.Error(err))
+		}
+	}()
 	go func() {
 		if err := resolver.Watch(ctx, engine.AddressesChanged); err != nil {
 			log.Warn("next hops will not follow the node's addresses", zap.Error(err))
@@ -60,7 +70,7 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	}()
 	s := speaker.New(speaker.Options{
 		Client: client, Node: v["node-name"], Namespace: v["namespace"], Pods: v["pods"],
-		LastGood: v["last-good"], File: v["config"], Routes: routes, Claims: responder, Logger: log,
+		LastGood: v["last-good"], File: v["config"], Routes: routes, Claims: responder, Discards: refused, Logger: log,
 		Prefer: func(own []netip.Addr) {
 			if resolver.Prefer(own) {
 				engine.AddressesChanged()

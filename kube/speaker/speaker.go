@@ -53,6 +53,7 @@ type Options struct {
 	LastGood, File string
 	Routes         Routes
 	Claims         Claims
+	Discards       Discards // nil: what nobody has of an aggregate is not refused
 	// Prefer is told the node's InternalIPs before each decision is carried out: BGP's next hops. nil: nobody is.
 	Prefer func([]netip.Addr)
 	Logger *zap.Logger
@@ -66,6 +67,7 @@ type Speaker struct {
 	document  document.LastGood
 	passwords *passwords
 	wake      chan struct{}
+	discards  discards                 // the loop's own
 	set       map[session]bgp.Password // of the peers that were set last, as long as they are configured; the loop's own
 
 	mu               sync.Mutex
@@ -81,6 +83,7 @@ func New(o Options) *Speaker {
 	}
 	s := &Speaker{opts: o, log: o.Logger, wake: make(chan struct{}, 1), set: map[session]bgp.Password{}}
 	s.state = newState(s.poke)
+	s.discards = discards{kernel: o.Discards, wake: s.poke}
 	s.passwords = newPasswords(o.Client, o.Namespace, s.poke)
 	return s
 }
@@ -214,7 +217,8 @@ func (s *Speaker) turn(cfg config.Config) {
 	if own.Name != "" && s.opts.Prefer != nil {
 		s.opts.Prefer(own.InternalIPs)
 	}
-	err := errors.Join(s.opts.Claims.Set(plan.Claims), s.opts.Routes.Set(plan.Peers, plan.Routes))
+	err := errors.Join(s.opts.Claims.Set(plan.Claims), s.discards.set(plan.Aggregates),
+		s.opts.Routes.Set(plan.Peers, plan.Routes))
 	s.mu.Lock()
 	before, problem := s.last, s.problem
 	s.last, s.problem = &plan, ""
