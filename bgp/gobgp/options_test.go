@@ -33,7 +33,10 @@ var options = []option{
 	{"IPv6 session, both families", "IPv4 and IPv6 routes with next hops of the node's interface", "", testBothOverIPv6},
 	{"IPv6 session, no IPv4 on the node, router with extended next hops", "IPv4 route with an IPv6 next hop (RFC 8950)", "", testExtendedNextHop},
 	{"IPv6 session, no IPv4 on the node, router without", "the IPv6 route; the IPv4 route is withheld, the reason says why", "", testNoExtendedNextHop},
-	{"`interface` (unnumbered, link-local)", "both families with our link-local next hop, TTL 255; another router on the link is followed", "", testUnnumbered},
+	{"`interface` (unnumbered)", "both families with our link-local next hop, messages with TTL 255; nothing but the interface is named to either side", "", testUnnumbered},
+	{"`interface`, `ttl_security: 1`", "no session before the router is told to send with TTL 255, too", "", testUnnumberedGTSM},
+	{"`interface` that is replaced", "session with whatever router is behind it now, from our new address", "", testUnnumberedReplaced},
+	{"`interface` that goes down", "session again when it is up, at either end", "", testUnnumberedDown},
 	{"`graceful_restart`", "restart time 30 s; a killed speaker's routes stay without a kernel route event until the next one's", "", testGracefulRestart},
 	{"`graceful_restart: {enabled: false}`", "routes go with the speaker", "", testNoGracefulRestart},
 	{"`max_received_routes`", "Cease, maximum number of prefixes reached; session again when the limit is raised", "", testMaxReceived},
@@ -253,37 +256,6 @@ func testNoExtendedNextHop(t *testing.T, m maker) {
 	nstest.Run(t, "ip", "-n", s.ns, "addr", "add", "10.0.1.2/24", "dev", "eth0")
 	nstest.Run(t, "ip", "-n", s.node, "addr", "add", "10.0.1.1/24", "dev", "eth1")
 	s.has(bothHops)
-}
-
-func testUnnumbered(t *testing.T, m maker) {
-	s := newStation(t, m, site{ours: "fe80::1", more: []string{"fe80::1/64"},
-		frr:  []string{"interface eth0", "ttl-security hops 1", "capability extended-nexthop"},
-		bird: []string{`interface "eth0";`, "ttl security on;"}, bird4: "extended next hop yes;"})
-	for _, a := range []string{"fe80::2/64", "fe80::22/64"} {
-		nstest.Run(t, "ip", "-n", s.ns, "addr", "add", a, "dev", "eth0", "nodad")
-	}
-	p := s.peer(func(p *bgp.Peer) { p.Address, p.Interface = netip.Addr{}, "eth1" })
-	s.set([]bgp.Peer{p}, two...)
-	s.downFor("no router has been heard on eth1")
-
-	ttls := s.ttls()
-	s.tell(command{Do: "router", Interface: "eth1", Address: netip.MustParseAddr("fe80::2")})
-	s.up("router")
-	want := map[string]heard{"10.9.0.1/32": {"64512", "fe80::1"}, "2001:db8:9::1/128": {"64512", "fe80::1"}}
-	s.has(want)
-	s.arrives(ttls, 255)
-	if c := s.status("router").Conn; c.Remote.String() != "fe80::2%eth1" || c.Local.String() != "fe80::1%eth1" || c.Multihop {
-		t.Errorf("%+v", c)
-	}
-	s.tell(command{Do: "router", Interface: "eth1", Address: netip.MustParseAddr("fe80::22")})
-	eventually(t, "the session is with the other one", func() (bool, any) {
-		st := s.status("router")
-		return st.State == bgp.Established && st.Conn.Remote.String() == "fe80::22%eth1", st
-	})
-	if st := s.status("router"); st.Lost != "the router on eth1 is fe80::22%eth1 now" {
-		t.Errorf("%+v", st)
-	}
-	s.has(want)
 }
 
 func restartingAfter(d time.Duration) func(*bgp.Peer) {

@@ -31,15 +31,12 @@ const speakerEnv = "NETWORK_LB_TEST_SPEAKER"
 
 // command is one line to the speaker; it answers each with an answer.
 type command struct {
-	Do     string // set, status, close, router, dead
+	Do     string // set, status, close, dead
 	Peers  []bgp.Peer
 	Routes []bgp.Route
 	Keep   bool
 	// Passwords of the peers, in their order: a bgp.Peer's hides itself in JSON.
 	Passwords []string
-	// Interface has its router at Address from now on.
-	Interface string
-	Address   netip.Addr
 }
 
 type answer struct {
@@ -66,8 +63,7 @@ func speak(restarting bool, in io.Reader, out io.Writer) error {
 	}
 	log := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()),
 		zapcore.Lock(os.Stderr), level))
-	var routers links
-	own := neigh.Resolver{Router: routers.router}
+	var own neigh.Resolver
 	var watched triggers
 	engine := gobgp.New(gobgp.Options{NodeName: "node1", Local: own.Local, Restarting: restarting, Logger: log})
 	go func() { _ = own.Watch(context.Background(), engine.AddressesChanged) }()
@@ -93,9 +89,6 @@ func speak(restarting bool, in io.Reader, out io.Writer) error {
 			a.Status = speaker.Status()
 		case "close":
 			speaker.Close(c.Keep)
-		case "router":
-			routers.put(c.Interface, c.Address)
-			engine.AddressesChanged()
 		case "dead":
 			watched.pull()
 		}
@@ -103,18 +96,6 @@ func speak(restarting bool, in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-}
-
-// links are the routers on interfaces.
-type links struct{ sync.Map }
-
-func (l *links) put(iface string, a netip.Addr) { l.Store(iface, a) }
-
-func (l *links) router(iface string) (netip.Addr, error) {
-	if a, ok := l.Load(iface); ok {
-		return a.(netip.Addr), nil
-	}
-	return netip.Addr{}, fmt.Errorf("no router has been heard on %s", iface)
 }
 
 // triggers is a bgp.Liveness that takes all peers for dead when it is told to.

@@ -18,10 +18,6 @@ import (
 // privilege. For unnumbered peers it finds the routers on their interfaces (RFC 4861), which needs the capability
 // NET_RAW. The zero value is ready and prefers nothing.
 type Resolver struct {
-	// Router, if it is set, finds the routers of unnumbered peers in another way than Local says: the link-local address
-	// of the one on an interface, or the reason, in words for a person, why there is none.
-	Router func(iface string) (netip.Addr, error)
-
 	mu      sync.Mutex
 	prefer  []netip.Addr
 	routers *search
@@ -85,7 +81,7 @@ func (r *Resolver) Local(peer bgp.Peer) (bgp.Local, error) {
 
 // unnumbered is the way to the router that was found on an interface.
 func (r *Resolver) unnumbered(iface string) (bgp.Local, error) {
-	way, err := r.way(iface)
+	way, err := r.search().way(iface)
 	if err != nil {
 		return bgp.Local{}, err
 	}
@@ -102,19 +98,6 @@ func (r *Resolver) unnumbered(iface string) (bgp.Local, error) {
 		Interface: way.link, Source: way.from.WithZone(way.link), Remote: way.router.WithZone(way.link),
 		IPv4: nextHop(addrs, prefer, true), IPv6: nextHop(addrs, prefer, false),
 	}, nil
-}
-
-// way asks whoever finds routers.
-func (r *Resolver) way(iface string) (way, error) {
-	if r.Router == nil {
-		return r.search().way(iface)
-	}
-	v, err := linux{}.look(iface, netip.Addr{})
-	if err != nil {
-		return way{}, err
-	}
-	router, err := r.Router(iface)
-	return way{link: v.name, index: v.index, from: v.addr, router: router}, err
 }
 
 // search is what looks for the routers of unnumbered peers.
