@@ -91,9 +91,9 @@ func (n *node) says(complaint string) {
 	n.waits(complaint, func(_ bgp.Local, err error) bool { return err != nil && strings.Contains(err.Error(), complaint) })
 }
 
-func (n *node) finds(router, own string) bgp.Local {
+func (n *node) finds(router, own string) {
 	n.t.Helper()
-	return n.waits("the router "+router, func(l bgp.Local, err error) bool {
+	n.waits("the router "+router, func(l bgp.Local, err error) bool {
 		return err == nil && l.Interface == "eth1" && l.Remote.String() == router+"%eth1" && l.Source.String() == own+"%eth1"
 	})
 }
