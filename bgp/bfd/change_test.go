@@ -102,7 +102,7 @@ func TestShrinkingIntervalsAreFollowedAtOnce(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	upPair(t, nil, func(t *testing.T, n *network, a, b *end) {
+	upPair(t, func(a, _ *Config) { a.Multiplier = 5 }, func(t *testing.T, n *network, a, b *end) {
 		before := a.Status()
 		saved, err := a.Suspend(context.Background())
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,6 +116,34 @@ func TestNetnsLinkLocal(t *testing.T) {
 	if st := two.Status(); st.Unsent == 0 || st.SendError == "" {
 		t.Errorf("the end without a link does not say so: %+v", st)
 	}
+}
+
+// TestNetnsNothingIsLeft opens and closes a thousand sessions, and looks for what they leave.
+func TestNetnsNothingIsLeft(t *testing.T) {
+	namespace := nstest.New(t, "bfdleak")
+	m := Listen(Options{})
+	defer m.Close()
+	held := func() int {
+		files, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files) + runtime.NumGoroutine()
+	}
+	before := held()
+	for range 10 {
+		var open []*Session
+		nstest.Do(t, namespace, func() {
+			for i := range byte(100) {
+				c := Config{Local: netip.MustParseAddr("127.0.0.1"), Remote: netip.AddrFrom4([4]byte{127, 0, 86, i + 1}), Multihop: i%2 == 0}
+				open = append(open, mustOpen(t, m, c))
+			}
+		})
+		for _, s := range open {
+			s.Close()
+		}
+	}
+	eventually(t, "all is given back", func() (bool, any) { now := held(); return now <= before, []int{before, now} })
 }
 
 func mustOpen(t *testing.T, m *Manager, c Config) *Session {
