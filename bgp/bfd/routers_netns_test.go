@@ -3,6 +3,7 @@ package bfd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -314,13 +315,18 @@ func TestNetnsRestartOfTheRoutersDaemon(t *testing.T) {
 
 func TestNetnsPortInUse(t *testing.T) {
 	l := newLab(t)
-	startFRR(t, l.node, false)
+	startFRR(t, l.router, false)
 	m := Listen(Options{})
 	defer m.Close()
-	nstest.Do(t, l.node, func() {
-		for i, port := range map[int]string{0: "3784", 1: "3784", 2: "4784", 3: "4784"} {
-			_, err := m.Open(configs(Parameters{})[i], nil)
-			if err == nil || !strings.Contains(err.Error(), "UDP port "+port) || !strings.Contains(err.Error(), "bfdd") {
+	nstest.Do(t, l.router, func() {
+		for _, c := range configs(Parameters{}) {
+			c.Local, c.Remote = c.Remote, c.Local
+			port := "3784"
+			if c.Interface = ""; c.Multihop {
+				port = "4784"
+			}
+			_, err := m.Open(c, nil)
+			if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "UDP port "+port) || !strings.Contains(err.Error(), "bfdd") {
 				t.Errorf("Open beside FRR's bfdd: %v", err)
 			}
 		}
