@@ -48,12 +48,6 @@ func (s *session) Update(announce []bgp.Route, withdraw []netip.Prefix) (bgp.Wit
 	var errs []error
 	hops, withheld := s.nextHops()
 	s.follow()
-	for _, p := range withdraw {
-		if _, known := s.routes[p]; known && s.hops[family(p)].ok {
-			errs = append(errs, s.remove(p))
-		}
-		delete(s.routes, p)
-	}
 	for f, h := range hops {
 		if h != s.hops[f] {
 			errs = append(errs, s.rehop(f, h))
@@ -64,6 +58,13 @@ func (s *session) Update(announce []bgp.Route, withdraw []netip.Prefix) (bgp.Wit
 		if h := s.hops[family(r.Prefix)]; h.ok {
 			errs = append(errs, s.add(r, h))
 		}
+	}
+	// Last, so that an aggregate that becomes host routes, or the reverse, leaves no address without a route.
+	for _, p := range withdraw {
+		if _, known := s.routes[p]; known && s.hops[family(p)].ok {
+			errs = append(errs, s.remove(p))
+		}
+		delete(s.routes, p)
 	}
 	return withheld, errors.Join(errs...)
 }
