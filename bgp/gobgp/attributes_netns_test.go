@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/internal/nstest"
 )
 
 // Routers with an eBGP session over IPv4 and an iBGP session over IPv6.
@@ -262,4 +263,43 @@ func TestNetnsAttributesPerPeer(t *testing.T) {
 		}
 		return slices.Equal(seen, []string{"1", "2", "3", "4"}), seen
 	})
+}
+
+// An aggregate that becomes a host route, and the reverse, leaves no moment without a route in the router's kernel.
+func TestNetnsAggregateChangesWithoutAGap(t *testing.T) {
+	l := newLab(t)
+	p := startSpeaker(t, l.node, false)
+	neighbours := peers()[2:3]
+	aggregate, host := route("10.9.0.0/24"), route("10.9.0.1/32")
+	has := func(prefix string) {
+		t.Helper()
+		eventually(t, prefix+" alone is in the kernel", func() (bool, any) {
+			all := nstest.Run(t, "ip", "-n", l.r2, "route")
+			return contains(all, prefix+" ") && strings.Count(all, "10.9.0.") == 1, all
+		})
+	}
+	p.set(neighbours, aggregate)
+	p.up("bird4")
+	has("10.9.0.0/24")
+	events := monitor(t, l.r2)
+	p.set(neighbours, host)
+	has("10.9.0.1")
+	p.set(neighbours, aggregate)
+	has("10.9.0.0/24")
+	var seen []string
+	eventually(t, "the monitor has told all", func() (bool, any) {
+		seen = nil
+		for line := range strings.Lines(events.String()) {
+			if words := strings.Fields(line); contains(line, "10.9.0.") {
+				if words[0] == "Deleted" {
+					words = []string{"-" + words[1]}
+				}
+				seen = append(seen, words[0])
+			}
+		}
+		return len(seen) == 4, seen
+	})
+	if want := []string{"10.9.0.1", "-10.9.0.0/24", "10.9.0.0/24", "-10.9.0.1"}; !slices.Equal(seen, want) {
+		t.Errorf("the kernel's routes went %v, want %v", seen, want)
+	}
 }
