@@ -131,9 +131,13 @@ func TestLateTimers(t *testing.T) {
 		late  uint64
 	}{
 		{"on time", []time.Duration{0}, Down, 0},
-		{"a little late", []time.Duration{9 * time.Millisecond}, Down, 0},
-		{"later: it looks again", []time.Duration{100 * time.Millisecond}, Up, 0},
+		{"as timers are", []time.Duration{time.Millisecond}, Down, 0},
+		{"a little late: it looks again", []time.Duration{2 * time.Millisecond}, Up, 0},
+		{"later", []time.Duration{100 * time.Millisecond}, Up, 0},
 		{"it has looked again", []time.Duration{100 * time.Millisecond, 110 * time.Millisecond}, Down, 0},
+		{"it has looked again, late", []time.Duration{100 * time.Millisecond, 121 * time.Millisecond}, Up, 0},
+		{"and again", []time.Duration{100 * time.Millisecond, 121 * time.Millisecond, 131 * time.Millisecond}, Down, 0},
+		{"but not for ever", []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, 500 * time.Millisecond}, Down, 0},
 		{"just under half", []time.Duration{449 * time.Millisecond, 459 * time.Millisecond}, Down, 0},
 		{"half the detection time", []time.Duration{450 * time.Millisecond}, Up, 1},
 		{"it starts anew", []time.Duration{450 * time.Millisecond, 1349 * time.Millisecond}, Up, 1},

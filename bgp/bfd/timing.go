@@ -89,20 +89,24 @@ func (m *machine) deadline() time.Time {
 }
 
 // expire takes the neighbour for dead when its time is up, unless this process was held up so long that it may just
-// not have heard: then detection starts anew. One that was held up for a moment looks again after another, in which
-// what waits in the socket is read.
+// not have heard: then detection starts anew. One that was held up for less looks again after a moment, in which what
+// waits in the socket is read, and again while it is still held up, for half the detection time at most.
 func (m *machine) expire(now time.Time) {
 	deadline, detection := m.deadline(), m.detection()
 	if deadline.IsZero() || now.Before(deadline) {
 		return
 	}
 	moment := min(detection/8, 10*time.Millisecond)
-	switch late := now.Sub(deadline); {
+	late, longest := now.Sub(deadline), time.Millisecond
+	if m.looked {
+		longest = moment
+	}
+	switch {
 	case late >= detection/2:
 		m.late++
 		m.heard, m.look, m.looked = now, time.Time{}, false
 		return
-	case late > moment && !m.looked:
+	case late > longest && now.Sub(m.heard) < detection+detection/2:
 		m.look, m.looked = now.Add(moment), true
 		return
 	}
