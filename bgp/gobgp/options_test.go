@@ -35,6 +35,7 @@ var options = []option{
 	{"IPv6 session, no IPv4 on the node, router without", "the IPv6 route; the IPv4 route is withheld, the reason says why", "", testNoExtendedNextHop},
 	{"`interface` (unnumbered)", "both families with our link-local next hop, messages with TTL 255; nothing but the interface is named to either side", "", testUnnumbered},
 	{"`interface`, `ttl_security: 1`", "no session before the router is told to send with TTL 255, too", "", testUnnumberedGTSM},
+	{"`interface`, router that has restarted", "session again", frrouting, testUnnumberedRestarted},
 	{"`interface` that is replaced", "session with whatever router is behind it now, from our new address", "", testUnnumberedReplaced},
 	{"`interface` that goes down", "session again when it is up, at either end", "", testUnnumberedDown},
 	{"`graceful_restart`", "restart time 30 s; a killed speaker's routes stay without a kernel route event until the next one's", "", testGracefulRestart},

@@ -149,11 +149,17 @@ type process struct {
 // startSpeaker runs a speaker inside a namespace.
 func startSpeaker(t testing.TB, namespace string, restarting bool) *process {
 	t.Helper()
+	return startSpeakerBy(t, namespace, restarting, os.Args[0])
+}
+
+// startSpeakerBy runs a speaker inside a namespace by a command, which may give up privileges first.
+func startSpeakerBy(t testing.TB, namespace string, restarting bool, command ...string) *process {
+	t.Helper()
 	supp, err := filepath.Abs("testdata/race.supp")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command("ip", "netns", "exec", namespace, os.Args[0]), stderr: new(buffer)}
+	p := &process{t: t, cmd: exec.Command("ip", append([]string{"netns", "exec", namespace}, command...)...), stderr: new(buffer)}
 	mode := "fresh"
 	if restarting {
 		mode = "restarting"

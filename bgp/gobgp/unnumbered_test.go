@@ -2,6 +2,8 @@ package gobgp_test
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,8 +55,7 @@ func newUnnumbered(t *testing.T, m maker, change ...func(*bgp.Peer)) *station {
 		s.bird = startBIRD(t, s.ns, unnumberedBIRD)
 	}
 	s.process = startSpeaker(t, s.node, false)
-	p := s.peer(append(change, unnumbered)...)
-	s.set([]bgp.Peer{p}, two...)
+	s.set([]bgp.Peer{s.peer(append(change, unnumbered)...)}, two...)
 	return s
 }
 
@@ -162,4 +163,45 @@ func testUnnumberedDown(t *testing.T, m maker) {
 		s.ip(ns, "link", "set", dev, "up")
 		s.works()
 	}
+}
+
+// nobody is a command that runs this test's own program as a user without rights but the given capabilities.
+func nobody(t *testing.T, capabilities string) []string {
+	t.Helper()
+	needs(t, "/usr/bin/setpriv")
+	program, err := os.ReadFile(os.Args[0]) // that lies in a directory that only root may enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := filepath.Join(workDir(t, "nobody"), "speaker")
+	if err := os.WriteFile(there, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+		"--inh-caps=" + capabilities, "--ambient-caps=" + capabilities, "--bounding-set=" + capabilities, there}
+}
+
+// TestNetnsUnnumberedPrivileges: the capability NET_RAW, and nothing else.
+func TestNetnsUnnumberedPrivileges(t *testing.T) {
+	s := newUnnumbered(t, frrouting)
+	s.plug()
+	s.kill()
+	s.process = startSpeakerBy(t, s.node, false, nobody(t, "-all")...)
+	s.set([]bgp.Peer{s.peer(unnumbered)}, two...)
+	s.downFor("a raw socket wants the capability NET_RAW")
+	s.kill()
+	s.process = startSpeakerBy(t, s.node, false, nobody(t, "-all,+net_raw")...)
+	s.set([]bgp.Peer{s.peer(unnumbered)}, two...)
+	s.works()
+}
+
+// testUnnumberedRestarted has a router that has forgotten us.
+func testUnnumberedRestarted(t *testing.T, _ maker) {
+	s := newUnnumbered(t, frrouting)
+	s.plug()
+	s.works()
+	s.frr.bgpd.stop()
+	s.downFor("closed")
+	s.frr.startBGP()
+	s.works()
 }
