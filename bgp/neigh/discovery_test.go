@@ -229,3 +229,17 @@ func TestDiscoveryDoesNotTalkToItself(t *testing.T) {
 		}
 	}
 }
+
+// TestDiscoveryOfShortLifetimes: routers may advertise themselves several times a second, to be missed soon.
+func TestDiscoveryOfShortLifetimes(t *testing.T) {
+	var s simulation
+	s.hear(start, routerA, 3*time.Second)
+	s.until(2900*time.Millisecond, nil)
+	if got := fmt.Sprint(s.solicited); got != "[2s]" {
+		t.Errorf("solicited at %s: want once, in the last third of its lifetime", got)
+	}
+	s.hear(s.now, routerB, time.Hour)
+	s.knows(t, netip.Addr{}, "several")
+	s.until(3*time.Second, nil)
+	s.knows(t, routerB, "") // to be asked has not prolonged A's life
+}
