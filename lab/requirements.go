@@ -27,6 +27,7 @@ var neededTools = []tool{
 	{name: "loopback", pkg: "containernetworking-plugins", in: cniFolders},
 	{name: "zebra", pkg: "frr", in: []string{"/usr/lib/frr"}},
 	{name: "bgpd", pkg: "frr", in: []string{"/usr/lib/frr"}},
+	{name: "bfdd", pkg: "frr", in: []string{"/usr/lib/frr"}},
 	{name: "vtysh", pkg: "frr"},
 	{name: "bird", pkg: "bird2"},
 	{name: "birdc", pkg: "bird2"},

@@ -19,6 +19,9 @@ var zebraConfig string
 //go:embed router/bgpd.conf
 var bgpdConfig string
 
+//go:embed router/bfdd.conf
+var bfddConfig string
+
 //go:embed router/bird.conf
 var birdConfig string
 
@@ -33,7 +36,7 @@ func (c *Cluster) startRouter(ctx context.Context, router Host) error {
 		"LAN": router.LANAddrs(), "LANv4": LANv4, "LANv6": LANv6,
 		"Log": filepath.Join(dir, "daemon.log"),
 	}
-	files := map[string]string{"zebra.conf": zebraConfig, "bgpd.conf": bgpdConfig}
+	files := map[string]string{"zebra.conf": zebraConfig, "bgpd.conf": bgpdConfig, "bfdd.conf": bfddConfig}
 	start := c.startFRR
 	if router.Name == BIRD1 {
 		files, start = map[string]string{"bird.conf": birdConfig}, c.startBIRD
@@ -46,18 +49,22 @@ func (c *Cluster) startRouter(ctx context.Context, router Host) error {
 	return start(ctx, router.Name, dir)
 }
 
-// startFRR starts zebra, which writes the kernel's routes, and bgpd. They run as Debian's user frr.
+// startFRR starts zebra, which writes the kernel's routes, bfdd, which watches neighbours, and bgpd. They run as Debian's
+// user frr.
 func (c *Cluster) startFRR(ctx context.Context, router, dir string) error {
 	if err := chown(dir, "frr"); err != nil {
 		return err
 	}
-	for _, daemon := range []string{"zebra", "bgpd"} {
+	for _, daemon := range []string{"zebra", "bfdd", "bgpd"} {
 		args := []string{
 			"--config_file", filepath.Join(dir, daemon+".conf"),
 			"--pid_file", filepath.Join(dir, daemon+".pid"),
 			"--socket", filepath.Join(dir, "zserv.api"),
 			"--vty_socket", dir,
 			"--vty_port", "0",
+		}
+		if daemon == "bfdd" {
+			args = append(args, "--bfdctl", filepath.Join(dir, "bfdd.sock"))
 		}
 		err := c.processes().Start(process.Command{
 			Name: router + "-" + daemon, Path: c.tools[daemon], Args: args, In: c.host(router),

@@ -44,13 +44,15 @@ func commands(c *lab.Cluster) map[string]command {
 		},
 		// birdc COMMAND
 		"birdc": func(ctx context.Context, args []string) (string, error) { return c.BIRD(ctx, args[0]) },
+		// signal NODE SIGNAL: sends the speaker of a node a signal.
+		"signal": func(ctx context.Context, args []string) (string, error) { return signal(ctx, c, args[0], args[1]) },
 		// answers ADDRESS: the nodes that answer ARP for the address on the LAN, a line each.
 		"answers": func(ctx context.Context, args []string) (string, error) { return answers(ctx, c, args[0]) },
 	}
 }
 
 // needs is how many words each command takes at least.
-var needs = map[string]int{"install": 1, "template": 1, "kubectl": 1, "on": 2, "vtysh": 2, "birdc": 1, "answers": 1}
+var needs = map[string]int{"install": 1, "template": 1, "kubectl": 1, "on": 2, "vtysh": 2, "birdc": 1, "answers": 1, "signal": 2}
 
 func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	words := commands(c)
@@ -91,6 +93,22 @@ func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, n
 		ts.Check(cut(c))
 	}
 	out["mend"] = func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(mend(c)) }
+	// unplug HOST: takes its cable out of the LAN's switch, until the story ends or says `plug`.
+	out["unplug"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		ts.Defer(func() { ts.Check(port(args[0], "up")) })
+		ts.Check(port(args[0], "down"))
+	}
+	out["plug"] = func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(port(args[0], "up")) }
+	// listen HOST COMMAND...: runs a command until the story ends, such as ip monitor route; `heard` prints what it has
+	// said so far on that host.
+	ears := map[string]*ear{}
+	out["listen"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		e, err := listen(c, args[0], args[1:]...)
+		ts.Check(err)
+		ears[args[0]] = e
+		ts.Defer(e.stop)
+	}
+	out["heard"] = func(ts *testscript.TestScript, _ bool, args []string) { fmt.Fprint(ts.Stdout(), ears[args[0]]) }
 	// password ROUTER ADDRESS PASSWORD: what an FRR router wants from a neighbour, until the story ends.
 	out["password"] = func(ts *testscript.TestScript, _ bool, args []string) {
 		r, known := lab.HostNamed(args[0])

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/kontena/network-lb/lab"
 	"github.com/kontena/network-lb/lab/addon"
@@ -87,6 +89,57 @@ func configure(c *lab.Cluster, router lab.Host, lines ...string) error {
 	lines = append([]string{"configure terminal", fmt.Sprintf("router bgp %d", router.ASN)}, lines...)
 	_, err := c.FRR(context.Background(), router.Name, strings.Join(lines, "\n"))
 	return err
+}
+
+// port sets the port of the LAN's switch that a host is at up or down.
+func port(host, state string) error {
+	out, err := exec.Command("ip", "-netns", lab.Prefix+lab.LAN, "link", "set", host, state).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("setting the port of %s %s: %w: %s", host, state, err, out)
+	}
+	return nil
+}
+
+// ear is a command that goes on, and what it has said.
+type ear struct {
+	command *lab.Cmd
+	mu      sync.Mutex
+	said    strings.Builder
+}
+
+func listen(c *lab.Cluster, host string, command ...string) (*ear, error) {
+	cmd, err := c.Command(context.Background(), host, command...)
+	if err != nil {
+		return nil, err
+	}
+	e := &ear{command: cmd}
+	cmd.Stdout, cmd.Stderr = e, e
+	return e, cmd.Start()
+}
+
+// Write implements io.Writer.
+func (e *ear) Write(b []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.said.Write(b)
+}
+
+func (e *ear) String() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.said.String()
+}
+
+func (e *ear) stop() {
+	_ = e.command.Process.Kill() // it has ended, if not
+	_ = e.command.Wait()         // by the signal
+}
+
+// signal sends the speaker of a node a signal. All nodes have the machine's processes in sight; a node's own are in its
+// network.
+func signal(ctx context.Context, c *lab.Cluster, node, name string) (string, error) {
+	return c.Exec(ctx, node, "sh", "-c", `here=$(stat -L -c %i /proc/self/ns/net); for p in $(pgrep -x speaker); do
+		if [ "$(stat -L -c %i /proc/$p/ns/net)" = "$here" ]; then kill -`+name+` $p && echo $p; fi; done | grep .`)
 }
 
 var macPattern = regexp.MustCompile(`\[([0-9A-Fa-f:]{17})\]`)
