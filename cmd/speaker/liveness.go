@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,49 +21,64 @@ import (
 // patience is how long a router is waited for to agree to a restart.
 const patience = 400 * time.Millisecond
 
-// liveness is BFD as BGP takes it. What it suspends is kept in a file for the next process.
+// liveness is BFD as BGP takes it. What it suspends is kept in a file for the next process, until that one has resumed
+// it: should it end before, the one after it may.
 type liveness struct {
 	manager *bfd.Manager
 	file    string // empty: nothing is kept
 	log     *zap.Logger
 
 	mu    sync.Mutex
-	saved []bfd.Saved
+	saved []bfd.Saved // what is in the file
 }
 
 var _ bgp.Liveness = (*liveness)(nil)
 
-// newLiveness takes over what the last process suspended; nobody else will.
+// newLiveness takes over what the last process suspended.
 func newLiveness(folder string, log *zap.Logger) *liveness {
 	l := &liveness{log: log}
-	var resume []bfd.Saved
 	if folder != "" {
 		l.file = filepath.Join(folder, "bfd.json")
-		var err error
-		if resume, err = take(l.file); err != nil {
+		if err := l.read(); err != nil {
 			log.Warn("BFD sessions of the last run are not resumed", zap.Error(err))
 		}
 	}
-	l.manager = bfd.Listen(bfd.Options{Logger: log, Resume: resume})
+	l.manager = bfd.Listen(bfd.Options{Logger: log, Resume: l.saved})
 	return l
 }
 
-// take reads the file and removes it: sessions are resumed once.
-func take(file string) (saved []bfd.Saved, err error) {
-	text, err := os.ReadFile(file)
+func (l *liveness) read() error {
+	text, err := os.ReadFile(l.file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err == nil {
-		err = os.Remove(file)
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &saved)
+		err = json.Unmarshal(text, &l.saved)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", file, err)
+		l.saved = nil
+		return fmt.Errorf("reading %s: %w", l.file, err)
 	}
-	return saved, nil
+	return nil
+}
+
+// update changes what the file says.
+func (l *liveness) update(change func([]bfd.Saved) []bfd.Saved) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := len(l.saved)
+	l.saved = change(slices.Clone(l.saved))
+	if l.file == "" || before == 0 && len(l.saved) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(l.saved)
+	if err == nil {
+		err = os.WriteFile(l.file, text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping BFD sessions: %w", err)
+	}
+	return nil
 }
 
 // Watch implements bgp.Liveness.
@@ -72,6 +88,14 @@ func (l *liveness) Watch(t bgp.Target, changed func(bgp.LivenessStatus)) (bgp.Wa
 	}, func(s bfd.Status) { changed(translate(s)) })
 	if err != nil {
 		return nil, err
+	}
+	err = l.update(func(saved []bfd.Saved) []bfd.Saved {
+		return slices.DeleteFunc(saved, func(s bfd.Saved) bool {
+			return s.Local.WithZone("") == t.Local.WithZone("") && s.Remote.WithZone("") == t.Remote.WithZone("")
+		})
+	})
+	if err != nil {
+		l.log.Warn("a resumed BFD session is still said to be suspended", zap.Error(err))
 	}
 	return &watch{l, session, t.Peer.Title()}, nil
 }
@@ -114,7 +138,7 @@ func (w *watch) Suspend() {
 	defer cancel()
 	saved, err := w.session.Suspend(ctx)
 	if err == nil {
-		err = w.liveness.keep(saved)
+		err = w.liveness.update(func(all []bfd.Saved) []bfd.Saved { return append(all, saved) })
 	}
 	if err != nil && !errors.Is(err, bfd.ErrNotUp) {
 		w.liveness.log.Warn("BFD is not resumed by the next process", zap.String("peer", w.peer), zap.Error(err))
@@ -122,21 +146,3 @@ func (w *watch) Suspend() {
 }
 
 func (w *watch) Close() { w.session.Close() }
-
-// keep writes a suspended session, and those before it, for the next process.
-func (l *liveness) keep(saved bfd.Saved) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.saved = append(l.saved, saved)
-	if l.file == "" {
-		return nil
-	}
-	text, err := json.Marshal(l.saved)
-	if err == nil {
-		err = os.WriteFile(l.file, text, 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("keeping it: %w", err)
-	}
-	return nil
-}

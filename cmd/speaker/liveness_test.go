@@ -13,31 +13,41 @@ import (
 	"github.com/kontena/network-lb/bgp/bfd"
 )
 
-func TestSuspendedSessionsAreTakenOnce(t *testing.T) {
+func TestSuspendedSessionsAreKeptUntilResumed(t *testing.T) {
 	folder := t.TempDir()
-	l := newLiveness(folder, zaptest.NewLogger(t))
-	defer l.manager.Close()
+	next := func() *liveness {
+		l := newLiveness(folder, zaptest.NewLogger(t))
+		t.Cleanup(l.manager.Close)
+		return l
+	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for i, remote := range []string{"10.0.0.1", "fe80::1%eth0"} {
-		err := l.keep(bfd.Saved{Remote: netip.MustParseAddr(remote), LocalDiscriminator: uint32(i + 1), RemoteReceive: time.Second, At: at})
-		if err != nil {
+	local := netip.MustParseAddr("127.0.0.1")
+	first := next()
+	for i, remote := range []string{"127.0.0.2", "fe80::1%eth0"} {
+		saved := bfd.Saved{Local: local, Remote: netip.MustParseAddr(remote), LocalDiscriminator: uint32(i + 1), RemoteReceive: time.Second, At: at}
+		if err := first.update(func(all []bfd.Saved) []bfd.Saved { return append(all, saved) }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	saved, err := take(l.file)
-	if err != nil || len(saved) != 2 || saved[1].Remote != netip.MustParseAddr("fe80::1%eth0") || saved[1].LocalDiscriminator != 2 ||
-		saved[0].RemoteReceive != time.Second || !saved[0].At.Equal(at) {
-		t.Errorf("taken %+v, %v", saved, err)
+	next() // it ends before it has resumed anything
+	third := next()
+	if s := third.saved; len(s) != 2 || s[1].Remote != netip.MustParseAddr("fe80::1%eth0") || s[1].LocalDiscriminator != 2 ||
+		s[0].RemoteReceive != time.Second || !s[0].At.Equal(at) {
+		t.Fatalf("kept %+v", s)
 	}
-	if again, err := take(l.file); len(again) > 0 || err != nil {
-		t.Errorf("taken again: %+v, %v", again, err)
+	watch, err := third.Watch(bgp.Target{Local: local, Remote: netip.MustParseAddr("127.0.0.2")}, func(bgp.LivenessStatus) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch.Close()
+	if s := next().saved; len(s) != 1 || s[0].LocalDiscriminator != 2 {
+		t.Errorf("after one was resumed: %+v", s)
 	}
 	if err := os.WriteFile(filepath.Join(folder, "bfd.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	newLiveness(folder, zaptest.NewLogger(t)).manager.Close()
-	if _, err := os.Stat(l.file); !os.IsNotExist(err) {
-		t.Errorf("a spoilt file is still there: %v", err)
+	if s := next().saved; len(s) != 0 {
+		t.Errorf("of a spoilt file: %+v", s)
 	}
 }
 
