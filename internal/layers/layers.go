@@ -40,6 +40,8 @@ var rooms = []room{
 	{path: "layer2/rawsock", why: "it is the Transport on Linux sockets", own: []string{"layer2", "layer2/layer2test"},
 		libs: []string{"github.com/mdlayher", "github.com/vishvananda/netlink", "golang.org/x", "go.uber.org/zap"}},
 	{path: "announce", why: "it decides from values alone", own: []string{"selector", "bgp", "layer2"}},
+	{path: "announce/members", why: "it is the only door to memberlist, and asks no API server", own: []string{"layer2"},
+		libs: []string{"github.com/hashicorp/memberlist", "go.uber.org/zap", "golang.org/x/sys"}},
 	{path: "config", why: "it is the validated intent, of values alone", own: []string{"selector", "ipam", "bgp", "layer2", "announce"},
 		libs: []string{"go.yaml.in/yaml/v3"}},
 	{path: "kube", why: "Kubernetes' types stop here, and sockets and GoBGP stay out",

@@ -1,0 +1,16 @@
+package members
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bootClock is CLOCK_BOOTTIME; without it the monotonic clock has to do.
+func bootClock(monotonic time.Duration) time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return monotonic
+	}
+	return time.Duration(ts.Nano())
+}

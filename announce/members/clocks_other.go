@@ -1,0 +1,8 @@
+//go:build !linux
+
+package members
+
+import "time"
+
+// bootClock is the monotonic clock: there is no other.
+func bootClock(monotonic time.Duration) time.Duration { return monotonic }
