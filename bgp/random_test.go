@@ -25,9 +25,9 @@ func TestRandomOperations(t *testing.T) {
 					}
 					for range random.IntN(4) {
 						r := netip.AddrFrom4([4]byte{10, 0, 0, byte(random.IntN(6))})
-						switch random.IntN(4) {
+						switch random.IntN(6) {
 						case 0:
-							behaviour[r] = Behaviour(random.IntN(4))
+							behaviour[r] = Behaviour(random.IntN(5))
 							b.network.Behave(r, behaviour[r], "told so")
 						case 1:
 							b.network.Lose(r, "lost", random.IntN(2) == 0)
@@ -35,6 +35,10 @@ func TestRandomOperations(t *testing.T) {
 							b.after(time.Duration(random.IntN(20000)) * time.Millisecond)
 						case 3:
 							b.network.SetPassword(r, randomPassword(random))
+						case 4:
+							b.network.SetASN(r, uint32(64511+random.IntN(3)))
+						case 5:
+							b.network.Send(r, random.IntN(20), random.IntN(20))
 						}
 					}
 					if random.IntN(4) > 0 {
@@ -48,6 +52,8 @@ func TestRandomOperations(t *testing.T) {
 					}
 					for _, p := range peers {
 						b.network.SetPassword(p.Address, p.Password)
+						b.network.SetASN(p.Address, 0)
+						b.network.Send(p.Address, 10, 10)
 					}
 					b.after(5 * time.Minute)
 					check(t, b, peers, routes)
@@ -67,6 +73,11 @@ func randomWishes(random *rand.Rand) (peers []Peer, routes []Route) {
 		p.MyASN += uint32(random.IntN(2))
 		p.HoldTime = time.Duration(random.IntN(2)) * 9 * time.Second
 		p.Password = randomPassword(random)
+		p.BFD = BFD{Enabled: random.IntN(2) == 0, Multiplier: uint8(2 + random.IntN(2))}
+		p.MaxReceived = random.IntN(2) * (10 + random.IntN(5))
+		if random.IntN(3) == 0 {
+			p.PeerASN, p.External = 0, true
+		}
 		peers = append(peers, p)
 	}
 	for range random.IntN(12) {
@@ -106,8 +117,11 @@ func check(t *testing.T, b bench, peers []Peer, routes []Route) {
 					want[r.Prefix] = want[r.Prefix].and(r)
 				}
 			}
-			if s := status[j]; s.State != Established || s.IPv4 != (FamilyStatus{Wanted: len(want), Sent: len(want)}) || s.Peer != p.WithDefaults() {
+			if s := status[j]; s.State != Established || s.IPv4 != (FamilyStatus{Wanted: len(want), Sent: len(want), Received: 10}) || s.Peer != p.WithDefaults() {
 				t.Fatalf("%s: %+v, want %d routes", p.Name, s, len(want))
+			}
+			if by, _ := b.network.Watched(router); by != p.BFD.WithDefaults() || (status[j].Liveness.State == LivenessUp) != p.BFD.Enabled {
+				t.Fatalf("%s is watched by %+v, want %+v: %+v", p.Name, by, p.BFD, status[j].Liveness)
 			}
 		}
 		got := map[netip.Prefix]said{}

@@ -26,7 +26,7 @@ type bench struct {
 func run(t *testing.T, f func(b bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bench{t, new(Memory), nil}
-		b.speaker = NewSpeaker(b.network, Options{})
+		b.speaker = NewSpeaker(b.network, Options{Liveness: b.network})
 		defer b.speaker.Close(false)
 		f(b)
 	})

@@ -78,11 +78,14 @@ func capabilities(p *api.Peer) (v4, v6, extended bool) {
 }
 
 // Counters implements bgp.Session.
-func (s *session) Counters() (c bgp.Counters) {
+func (s *session) Counters() bgp.Counters {
 	if s.current() == nil {
-		return c
+		return bgp.Counters{}
 	}
-	p := s.observed()
+	return counters(s.observed())
+}
+
+func counters(p *api.Peer) (c bgp.Counters) {
 	count := func(m *api.Message) bgp.Messages {
 		return bgp.Messages{Updates: m.GetUpdate(), Notifications: m.GetNotification(), Total: m.GetTotal()}
 	}

@@ -42,6 +42,10 @@ var options = []option{
 	{"`graceful_restart: {enabled: false}`", "routes go with the speaker", "", testNoGracefulRestart},
 	{"`max_received_routes`", "Cease, maximum number of prefixes reached; session again when the limit is raised", "", testMaxReceived},
 	{"`password` (TCP MD5)", "session; with another password none, and the reason says that it may be the password", "", testPassword},
+	{"`localpref: 333` (iBGP)", "LOCAL_PREF 333; without it 100", "", testLocalPref},
+	{"`med: 50`", "MED 50; without it none", "", testMED},
+	{"`prepend: 2`", "AS path `64512 64512 64512`", "", testPrepend},
+	{"`communities`", "`64500:100`, `no-export` and the large `64500:1:2`", "", testCommunities},
 	{"dead by BFD", "the session ends at once, and comes again", "", testDead},
 }
 
@@ -348,4 +352,56 @@ func testDead(t *testing.T, m maker) {
 	}
 	s.up("router")
 	s.has(map[string]heard{"10.9.0.1/32": {"64512", "10.0.1.1"}})
+}
+
+// said waits until the router has a route of ours with these attributes. FRR shows a MED that was not sent as 0, or not
+// at all; BIRD shows a local preference that was not sent as 100.
+func (s *station) said(r bgp.Route, right func(a attributes) bool) {
+	s.t.Helper()
+	eventually(s.t, "the router has the attributes of "+r.Prefix.String(), func() (bool, any) {
+		var a attributes
+		var ok bool
+		if s.frr != nil {
+			a, ok = s.frr.attributes(r.Prefix.String(), s.ours)
+		} else {
+			a, ok = s.bird.attributes(r.Prefix.String(), "node")
+		}
+		return ok && right(a), a
+	})
+}
+
+func testLocalPref(t *testing.T, m maker) {
+	s := newStation(t, m, site{asn: 65001})
+	plain, preferred := route("10.9.0.1/32"), route("10.9.0.2/32")
+	preferred.LocalPref = bgp.Some(333)
+	s.announce(s.peer(own(65001)), plain, preferred)
+	s.said(plain, func(a attributes) bool { return a.LocalPref == "100" })
+	s.said(preferred, func(a attributes) bool { return a.LocalPref == "333" })
+}
+
+func testMED(t *testing.T, m maker) {
+	s := newStation(t, m, site{})
+	plain, metric := route("10.9.0.1/32"), route("10.9.0.2/32")
+	metric.MED = bgp.Some(50)
+	s.announce(s.peer(), plain, metric)
+	s.said(plain, func(a attributes) bool { return a.MED == "-" || a.MED == "0" && m == frrouting })
+	s.said(metric, func(a attributes) bool { return a.MED == "50" })
+}
+
+func testPrepend(t *testing.T, m maker) {
+	s := newStation(t, m, site{})
+	long := route("10.9.0.1/32")
+	long.Prepend = 2
+	s.announce(s.peer(), long)
+	s.said(long, func(a attributes) bool { return a.Path == "64512 64512 64512" })
+}
+
+func testCommunities(t *testing.T, m maker) {
+	s := newStation(t, m, site{})
+	marked := route("10.9.0.1/32")
+	for _, c := range []string{"64500:100", "no-export", "large:64500:1:2"} {
+		marked.Communities = append(marked.Communities, community(t, c))
+	}
+	s.announce(s.peer(), marked)
+	s.said(marked, func(a attributes) bool { return a.Communities == "64500:100 large:64500:1:2 no-export" })
 }

@@ -3,7 +3,6 @@ package gobgp
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"syscall"
 	"time"
@@ -49,7 +48,6 @@ func apiPeer(p bgp.Peer, local bgp.Local, restarting bool) *api.Peer {
 		}
 		n.AfiSafis = append(n.AfiSafis, a)
 	}
-	limit(n, p)
 	if graceful {
 		n.GracefulRestart = &api.GracefulRestart{
 			Enabled: true, RestartTime: uint32(seconds(p.RestartTime)), DeferralTime: uint32(seconds(deferral)),
@@ -57,13 +55,6 @@ func apiPeer(p bgp.Peer, local bgp.Local, restarting bool) *api.Peer {
 		}
 	}
 	return n
-}
-
-// limit sets how many routes of each family the peer may send.
-func limit(n *api.Peer, p bgp.Peer) {
-	for _, a := range n.AfiSafis {
-		a.PrefixLimits = &api.PrefixLimit{Family: a.Config.Family, MaxPrefixes: uint32(min(p.MaxReceived, math.MaxInt32))}
-	}
 }
 
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }

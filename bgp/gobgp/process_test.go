@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +32,7 @@ const speakerEnv = "NETWORK_LB_TEST_SPEAKER"
 
 // command is one line to the speaker; it answers each with an answer.
 type command struct {
-	Do     string // set, status, close, dead
+	Do     string // set, status, close, dead, memory
 	Peers  []bgp.Peer
 	Routes []bgp.Route
 	Keep   bool
@@ -40,8 +41,10 @@ type command struct {
 }
 
 type answer struct {
-	Error  string
-	Status []bgp.PeerStatus
+	Error      string
+	Status     []bgp.PeerStatus
+	Heap       uint64 // bytes in use
+	Goroutines int
 }
 
 func TestMain(m *testing.M) {
@@ -89,6 +92,11 @@ func speak(restarting bool, in io.Reader, out io.Writer) error {
 			a.Status = speaker.Status()
 		case "close":
 			speaker.Close(c.Keep)
+		case "memory":
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			a.Heap, a.Goroutines = m.HeapAlloc, runtime.NumGoroutine()
 		case "dead":
 			watched.pull()
 		}

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	api "github.com/osrg/gobgp/v3/api"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/kontena/network-lb/bgp"
 )
@@ -27,6 +26,8 @@ type session struct {
 	lookup error                      // of the last lookup
 	hops   [2]hop                     // what the paths in the server were made with
 
+	server sync.Mutex // held to add, change and delete the server's peer
+
 	mu         sync.Mutex
 	restarting bool // the next connection is the first after a restart
 	extended   extended
@@ -40,7 +41,8 @@ type line struct {
 	local  bgp.Local
 	api    *api.Peer // as GoBGP was given it
 
-	refused atomic.Bool // the peer has our own ASN
+	refused   atomic.Bool   // the peer has our own ASN
+	relimited chan struct{} // peer.MaxReceived is another
 }
 
 // Update implements bgp.Session.
@@ -111,13 +113,14 @@ func (s *session) remove(prefix netip.Prefix) error {
 // Dial implements bgp.Session. It fails when there is no way to the peer.
 func (s *session) Dial(peer bgp.Peer) error {
 	if l := s.current(); l != nil {
-		return s.relimit(l, peer)
+		s.relimit(l, peer)
+		return nil
 	}
 	if s.lookup != nil {
 		return s.lookup
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &line{cancel: cancel, peer: peer, local: s.local}
+	l := &line{cancel: cancel, peer: peer, local: s.local, relimited: make(chan struct{}, 1)}
 	s.mu.Lock()
 	l.api = apiPeer(peer, s.local, s.restarting)
 	s.line = l
@@ -128,16 +131,22 @@ func (s *session) Dial(peer bgp.Peer) error {
 		opened:     l.opened,
 		dialFailed: func(err error) { s.unconnected(l, err) },
 	})
-	err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: l.api})
-	if err == nil {
-		err = s.speaker.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}},
-			func(r *api.WatchEventResponse) { s.hear(l, r.GetPeer()) })
-	}
-	if err != nil {
+	if err := s.call(ctx, l); err != nil {
 		s.Drop()
 		return fmt.Errorf("adding peer %s: %w", peer.Title(), err)
 	}
 	return nil
+}
+
+// call gives GoBGP the peer.
+func (s *session) call(ctx context.Context, l *line) error {
+	s.server.Lock()
+	defer s.server.Unlock()
+	if err := s.speaker.AddPeer(ctx, &api.AddPeerRequest{Peer: l.api}); err != nil {
+		return err
+	}
+	return s.speaker.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}},
+		func(r *api.WatchEventResponse) { s.hear(ctx, l, r.GetPeer()) })
 }
 
 // current is the present line; nil is that there is none.
@@ -147,22 +156,11 @@ func (s *session) current() *line {
 	return s.line
 }
 
-// relimit changes how many routes the peer may send.
-func (s *session) relimit(l *line, peer bgp.Peer) error {
-	limited := proto.CloneOf(l.api)
-	limit(limited, peer)
-	if _, err := s.speaker.UpdatePeer(context.Background(), &api.UpdatePeerRequest{Peer: limited}); err != nil {
-		return fmt.Errorf("changing the limit of received routes of %s: %w", peer.Title(), err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l.api, l.peer.MaxReceived = limited, peer.MaxReceived
-	return nil
-}
-
 // Drop implements bgp.Session.
 func (s *session) Drop() {
 	l := s.current()
+	s.server.Lock()
+	defer s.server.Unlock()
 	if s.silence() {
 		// The only error is that GoBGP does not know the peer, which is what is wanted.
 		_ = s.speaker.DeletePeer(context.Background(), &api.DeletePeerRequest{Address: l.api.Conf.NeighborAddress})
@@ -184,6 +182,8 @@ func (s *session) silence() bool {
 // Close implements bgp.Session. With keepRoutes the connection stays up until the process exits: GoBGP cannot
 // close one without a NOTIFICATION.
 func (s *session) Close(keepRoutes bool) {
+	s.server.Lock()
+	defer s.server.Unlock()
 	s.silence()
 	if !keepRoutes {
 		_ = s.speaker.StopBgp(context.Background(), &api.StopBgpRequest{}) // fails for a nil request only
@@ -192,7 +192,7 @@ func (s *session) Close(keepRoutes bool) {
 }
 
 // hear translates GoBGP's events. Those of other types than STATE and INIT tell of peers that are gone.
-func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
+func (s *session) hear(ctx context.Context, l *line, e *api.WatchEventResponse_PeerEvent) {
 	first := e.GetType() == api.WatchEventResponse_PeerEvent_INIT
 	if !first && e.GetType() != api.WatchEventResponse_PeerEvent_STATE {
 		return
@@ -226,6 +226,7 @@ func (s *session) hear(l *line, e *api.WatchEventResponse_PeerEvent) {
 	s.notify(event)
 	if event.State == bgp.Established {
 		s.restarting = false
+		go s.enforce(ctx, l)
 		s.notify(bgp.Event{NextHops: true}) // what it takes is known only now
 	}
 }
