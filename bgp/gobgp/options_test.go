@@ -16,7 +16,7 @@ var options = []option{
 	{"`my_asn` is `peer_asn` (iBGP)", "internal neighbour, empty AS path", "", testInternalSession},
 	{"`my_asn` of four bytes", "AS path `4200000001`", "", testLongASN},
 	{"`peer_asn: external`", "the session comes up whatever the router's ASN is, messages with TTL 1", "", testExternalPeer},
-	{"`peer_asn: external`, router of our ASN", "refused with a NOTIFICATION (bad peer AS) before the session stands; the reason names the ASN", "", testExternalPeerOfOwnASN},
+	{"`peer_asn: external`, router of our ASN", "refused before the session stands, no route comes; the reason names the ASN", "", testExternalPeerOfOwnASN},
 	{"`peer_asn: external`, `ebgp_multihop: 3`", "messages arrive behind one gateway with TTL 2", "", testExternalPeerMultihop},
 	{"wrong `peer_asn`", "no session, the reason names both ASNs", "", testWrongASN},
 	{"`peer_port`", "session with port 1179", "", testPort},
@@ -46,7 +46,7 @@ var options = []option{
 	{"`med: 50`", "MED 50; without it none", "", testMED},
 	{"`prepend: 2`", "AS path `64512 64512 64512`", "", testPrepend},
 	{"`communities`", "`64500:100`, `no-export` and the large `64500:1:2`", "", testCommunities},
-	{"dead by BFD", "the session ends at once, and comes again", "", testDead},
+	{"`bfd_profile`, router found dead (the test plays BFD)", "the session ends at once, and comes again", "", testDead},
 }
 
 func own(asn uint32) func(*bgp.Peer) { return func(p *bgp.Peer) { p.MyASN = asn } }
@@ -341,13 +341,14 @@ func testPassword(t *testing.T, m maker) {
 
 func testDead(t *testing.T, m maker) {
 	s := newStation(t, m, site{})
-	st := s.announce(s.peer(func(p *bgp.Peer) { p.BFD.Enabled = true }), one...)
-	if st.Liveness.State != bgp.LivenessUp {
-		t.Errorf("%+v", st.Liveness)
-	}
+	s.announce(s.peer(func(p *bgp.Peer) { p.BFD.Enabled = true }), one...)
+	eventually(t, "the router is watched", func() (bool, any) { // from just after the session is up
+		st := s.status("router")
+		return st.Liveness.State == bgp.LivenessUp, st
+	})
 	s.tell(command{Do: "dead"})
 	s.has(map[string]heard{})
-	if st := s.status("router"); !strings.HasPrefix(st.Reason, "BFD: ") || st.Flaps != 1 {
+	if st := s.status("router"); !strings.HasPrefix(st.Lost, "BFD: ") || st.Flaps != 1 {
 		t.Errorf("%+v", st)
 	}
 	s.up("router")
