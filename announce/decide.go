@@ -29,15 +29,19 @@ type decision struct {
 	self     Reason // why this node announces nothing at all; empty: it may
 	eligible []Node // the nodes that may announce, in order of name
 	peers    []bgp.Peer
-	withheld []Peer     // of this node, with a problem
-	offers   [][]*offer // of each of the view's pools
-	claims   map[netip.Addr]bool
-	shared   map[netip.Addr][]Node // which nodes one of has to own an address that several Services have
+	withheld []Peer                  // of this node, with a problem
+	offers   [][]*offer              // of each of the view's pools
+	claims   map[netip.Addr]int      // the pool's index
+	members  map[string]*Member      // by node; nil without a membership
+	reach    *reach                  // likewise, and so are the two below
+	holders  map[netip.Addr][]string // the speakers that answer for an address
+	whole    map[spot]among          // of all eligible nodes, of which one is to own the addresses there
+	shared   map[netip.Addr]share
 	verdicts []Verdict
 }
 
 func newDecision(v View) *decision {
-	d := &decision{view: v, self: NodeNotSelected, claims: map[netip.Addr]bool{}}
+	d := &decision{view: v, self: NodeNotSelected, claims: map[netip.Addr]int{}}
 	for _, n := range v.Nodes {
 		why := n.barred()
 		if why == "" {
@@ -50,6 +54,7 @@ func newDecision(v View) *decision {
 		}
 	}
 	slices.SortFunc(d.eligible, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	d.meet()
 	d.shared = d.sharers()
 	for _, p := range v.Pools {
 		d.offers = append(d.offers, d.offersOf(p))
@@ -101,10 +106,10 @@ func (d *decision) address(s Service, addr netip.Addr) {
 		return
 	}
 	if d.view.Pools[i].Layer2 {
-		why, owner := d.layer2(s, addr)
+		why, owner := d.layer2(i, s, addr)
 		d.record(s, addr, Layer2, why, owner)
 		if why == "" {
-			d.claims[addr] = true
+			d.claims[addr] = i
 		}
 	}
 	if d.view.Pools[i].BGP {
@@ -114,18 +119,6 @@ func (d *decision) address(s Service, addr netip.Addr) {
 
 func (d *decision) record(s Service, addr netip.Addr, p Protocol, why Reason, owner string) {
 	d.verdicts = append(d.verdicts, Verdict{Service: s.Name, Addr: addr, Protocol: p, Reason: why, Owner: owner})
-}
-
-func (d *decision) layer2(s Service, addr netip.Addr) (why Reason, owner string) {
-	why, candidates := d.may(s, addr, d.eligible)
-	if all, shared := d.shared[addr]; shared && s.Allocated {
-		candidates = all // for each of the Services, or it would have several owners
-	}
-	owner = layer2.Owner(addr, names(alive(candidates)))
-	if why == "" && owner != d.view.Node {
-		why = NotOwner
-	}
-	return why, owner
 }
 
 // may says whether this node may announce the address, and which of some eligible nodes may.
@@ -176,40 +169,11 @@ func serves(s Service, addr netip.Addr) bool {
 	return false
 }
 
-// alive returns the nodes that can be trusted to answer: those that are Ready and run a speaker; where there
-// is none, those that run a speaker, and then all, because an address without an owner helps nobody.
-func alive(nodes []Node) []Node {
-	var running, ready []Node
-	for _, n := range nodes {
-		if n.Speaker {
-			running = append(running, n)
-			if n.Ready {
-				ready = append(ready, n)
-			}
-		}
-	}
-	switch {
-	case len(ready) > 0:
-		return ready
-	case len(running) > 0:
-		return running
-	}
-	return nodes
-}
-
-func names(nodes []Node) []string {
-	out := make([]string, len(nodes))
-	for i, n := range nodes {
-		out[i] = n.Name
-	}
-	return out
-}
-
 func (d *decision) plan() Plan {
 	p := Plan{Peers: d.peers, Withheld: d.withheld, Verdicts: d.verdicts}
 	p.Routes, p.Aggregates = d.advertise()
-	for addr := range d.claims {
-		p.Claims = append(p.Claims, layer2.Claim{Addr: addr})
+	for addr, pool := range d.claims {
+		p.Claims = append(p.Claims, layer2.Claim{Addr: addr, Interfaces: d.view.Pools[pool].Interfaces})
 	}
 	slices.SortFunc(p.Claims, func(a, b layer2.Claim) int { return a.Addr.Compare(b.Addr) })
 	slices.SortFunc(p.Verdicts, func(a, b Verdict) int {

@@ -56,6 +56,8 @@ const (
 	NodeNetworkUnavailable Reason = "NodeNetworkUnavailable"
 	// NodeOutOfService: the node carries the taint node.kubernetes.io/out-of-service.
 	NodeOutOfService Reason = "NodeOutOfService"
+	// NodeDraining: the node is being emptied, and another one can answer for the address on layer 2.
+	NodeDraining Reason = "NodeDraining"
 	// NodeNotSelected: the node is unknown to the cluster, or no peer or no advertisement selects it.
 	NodeNotSelected Reason = "NodeNotSelected"
 	// NoEndpoints: the Service has no endpoint of the address's family that could answer.
@@ -66,4 +68,7 @@ const (
 	NoSession Reason = "NoSession"
 	// NotOwner: another node answers for the address on layer 2.
 	NotOwner Reason = "NotOwner"
+	// NoInterface: the node has no interface with carrier for the address on layer 2, or others are in its subnet and
+	// this one is not.
+	NoInterface Reason = "NoInterface"
 )

@@ -5,9 +5,29 @@ import (
 	"slices"
 )
 
-// sharers returns, for each address that several Services have, the nodes of which one is to own it on layer 2. The
-// Services may have different candidates, such as while the endpoints of one are not known yet.
-func (d *decision) sharers() map[netip.Addr][]Node {
+// share is which nodes may announce an address, for one Service or for several that have it together.
+type share struct {
+	nodes     []Node         // for one of the Services at least, in order of name
+	whole     bool           // they are all that are eligible
+	votes     map[string]int // for how many, by node; nil: there is one
+	rebalance bool           // one of them asks for that
+}
+
+// most returns, of some of the nodes, those that may announce the address for most of the Services.
+func (s share) most(nodes []Node) []Node {
+	if s.votes == nil {
+		return nodes
+	}
+	most := 0
+	for _, n := range nodes {
+		most = max(most, s.votes[n.Name])
+	}
+	return slices.DeleteFunc(slices.Clone(nodes), func(n Node) bool { return s.votes[n.Name] < most })
+}
+
+// sharers returns who may announce each address that several Services have. The Services may have different
+// candidates, such as while the endpoints of one are not known yet; still one node is to own it on layer 2.
+func (d *decision) sharers() map[netip.Addr]share {
 	first := map[netip.Addr]int{}
 	together := map[netip.Addr][]int{}
 	for i, s := range d.view.Services {
@@ -24,31 +44,28 @@ func (d *decision) sharers() map[netip.Addr][]Node {
 			}
 		}
 	}
-	nodes := make(map[netip.Addr][]Node, len(together))
+	shares := make(map[netip.Addr]share, len(together))
 	for addr, services := range together {
-		nodes[addr] = d.common(addr, services)
+		shares[addr] = d.common(addr, services)
 	}
-	return nodes
+	return shares
 }
 
-// common returns, of the living nodes that may announce an address for one of the Services, those that may for most.
-func (d *decision) common(addr netip.Addr, services []int) []Node {
-	votes, most := map[string]int{}, 0
+// common returns who may announce an address for one of the Services.
+func (d *decision) common(addr netip.Addr, services []int) share {
+	out := share{votes: map[string]int{}}
 	for _, i := range services {
-		_, candidates := d.may(d.view.Services[i], addr, d.eligible)
+		s := d.view.Services[i]
+		_, candidates := d.may(s, addr, d.eligible)
 		for _, n := range candidates {
-			votes[n.Name]++
+			out.votes[n.Name]++
 		}
+		out.rebalance = out.rebalance || s.Rebalance
 	}
-	var able []Node
 	for _, n := range d.eligible {
-		if votes[n.Name] > 0 {
-			able = append(able, n)
+		if out.votes[n.Name] > 0 {
+			out.nodes = append(out.nodes, n)
 		}
 	}
-	living := alive(able)
-	for _, n := range living {
-		most = max(most, votes[n.Name])
-	}
-	return slices.DeleteFunc(slices.Clone(living), func(n Node) bool { return votes[n.Name] < most })
+	return out
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/layer2"
 	"github.com/kontena/network-lb/selector"
 )
 
@@ -22,7 +23,40 @@ type View struct {
 	Pools []Pool
 	// Peers are the configured BGP neighbours of all nodes.
 	Peers []Peer
+
+	// Members are the speakers as they know each other, this one among them. nil: they do not, and what the cluster
+	// says of their nodes decides who owns an address on layer 2.
+	Members []Member
+	// Exclude are globs of interfaces never to be chosen by default, added to layer2.ContainerInterfaces.
+	Exclude []string
+	// Answered are addresses for which another node was found to answer, although it is not known to hold them: that
+	// node's name, or "" where nobody knows whose speaker it is. This node leaves them alone.
+	Answered map[netip.Addr]string
 }
+
+// Member is what is known of a node's speaker without the cluster.
+type Member struct {
+	// Node is the name of its node.
+	Node     string
+	Presence Presence
+	// Known says that the rest is what it has told; a speaker that has not yet is no candidate for an address.
+	Known bool
+	// Starting says that it does not know yet what it should announce, Draining that its node is being emptied.
+	Starting, Draining bool
+	// Links are its node's interfaces, and Held the addresses that it answers for.
+	Links []layer2.Link
+	Held  []netip.Addr
+}
+
+// Presence says whether a speaker is there, as far as the speakers know.
+type Presence uint8
+
+// The presences.
+const (
+	Missing Presence = iota // nobody has met it, so that what the cluster says of its node counts
+	Alive
+	Lost // it answers no longer, or has left, or its node is gone
+)
 
 // Node is what a decision needs to know of a node.
 type Node struct {
@@ -52,6 +86,8 @@ type Service struct {
 	Local bool
 	// Endpoints counts the Service's endpoints by node name; those without a node stand under "".
 	Endpoints map[string]Endpoints
+	// Rebalance has its addresses go to the nodes that come first for them, whoever holds them.
+	Rebalance bool
 }
 
 // Endpoints counts the endpoints of one Service on one node, by address family.
@@ -66,6 +102,8 @@ type Pool struct {
 	Addresses AddressSet
 	// Layer2 and BGP are the protocols by which the pool's addresses are announced; both may be set.
 	Layer2, BGP bool
+	// Interfaces are names or globs of the interfaces to answer on; empty: those that layer2.Choose takes by default.
+	Interfaces []string
 	// Advertisements are how BGP announces the pool's addresses, in the order of the configuration. None is one, the
 	// zero Advertisement.
 	Advertisements []Advertisement
