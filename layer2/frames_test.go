@@ -64,7 +64,7 @@ func TestAnswer(t *testing.T) {
 		if !asks(tt.q) {
 			t.Errorf("%s: not taken for a question", name)
 		}
-		if got := answer(tt.q, ours); got != tt.want {
+		if got := answer(tt.q, ours, ours); got != tt.want {
 			t.Errorf("%s:\n got %+v\nwant %+v", name, got, tt.want)
 		}
 	}

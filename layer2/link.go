@@ -20,6 +20,10 @@ type Link struct {
 	Default4  bool // the best IPv4 default route leaves by it
 	Default6  bool // the best IPv6 default route leaves by it
 
+	// ARPIgnore is the kernel's arp_ignore that is in force on the interface, where something is listened for; see
+	// ClaimStatus.KernelAnswersARP.
+	ARPIgnore int
+
 	// Epoch changes when the neighbours may have lost sight of the interface, however short it was: it was without
 	// carrier, or the kernel has notified them of its own addresses (a bond failed over, a virtual machine moved).
 	Epoch uint64

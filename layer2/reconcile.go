@@ -1,7 +1,6 @@
 package layer2
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,63 +8,101 @@ import (
 	"go.uber.org/zap"
 )
 
+// changes are the differences between what is answered and what is to be.
+type changes struct{ taken, changed, dropped []spot }
+
 // reconcile brings the stations in line with the claims and the interfaces. An address is withdrawn before the
 // transport stops listening for it and answered only after it listens; r.mu is held.
 func (r *Responder) reconcile(links []Link, now time.Time) {
 	places, want := r.choose(links)
 	r.places = places
-	var taken, dropped []spot
-	for s := range want {
-		if !r.holds(s) {
-			taken = append(taken, s)
-		}
+	c := r.compare(want)
+	r.answers.remove(c.dropped)
+	for _, s := range c.dropped {
+		st := r.stations[s.link]
+		delete(st.holds, s.addr)
+		st.schedule.remove(s.addr)
 	}
-	for index, st := range r.stations {
-		for addr := range st.schedule.entries {
-			if s := (spot{index, addr}); !want[s] {
-				dropped = append(dropped, s)
-			}
-		}
-	}
-	r.answers.remove(dropped)
-	for _, s := range dropped {
-		r.stations[s.link].schedule.remove(s.addr)
-	}
+	r.watch.forget(c.dropped)
+	r.watch.know(links)
 	r.follow(links, now)
-	if len(taken)+len(dropped) == 0 {
-		r.poke()
-		return
+	for _, s := range slices.Concat(c.taken, c.changed) {
+		r.hold(s, want[s], now)
 	}
-	for _, s := range taken {
-		r.stations[s.link].schedule.add(s.addr, now)
+	if len(c.taken)+len(c.changed)+len(c.dropped) > 0 {
+		r.transport.Listen(r.listening())
+		r.answers.put(slices.Concat(c.taken, c.changed), r.reply)
+		r.log.Info("layer 2 addresses changed", zap.Int("taken", len(c.taken)), zap.Int("changed", len(c.changed)),
+			zap.Int("withdrawn", len(c.dropped)))
 	}
-	r.transport.Listen(r.listening())
-	r.answers.add(taken, func(index int) MAC { return r.stations[index].link.MAC })
-	r.log.Info("layer 2 addresses changed", zap.Int("taken", len(taken)), zap.Int("withdrawn", len(dropped)))
 	r.poke()
 }
 
-func (r *Responder) holds(s spot) bool {
-	st, ok := r.stations[s.link]
-	if !ok {
-		return false
+func (r *Responder) compare(want map[spot]holding) changes {
+	var c changes
+	for s, h := range want {
+		st, ok := r.stations[s.link]
+		if ok {
+			var held holding
+			if held, ok = st.holds[s.addr]; ok && held != h {
+				c.changed = append(c.changed, s)
+			}
+		}
+		if !ok {
+			c.taken = append(c.taken, s)
+		}
 	}
-	_, ok = st.schedule.entries[s.addr]
-	return ok
+	for index, st := range r.stations {
+		for addr := range st.holds {
+			if _, ok := want[spot{index, addr}]; !ok {
+				c.dropped = append(c.dropped, spot{index, addr})
+			}
+		}
+	}
+	return c
 }
 
-// choose decides where each claimed address is answered.
-func (r *Responder) choose(links []Link) (map[netip.Addr]place, map[spot]bool) {
-	chooser := newChooser(links, r.exclude)
-	places, want := make(map[netip.Addr]place, len(r.claims)), make(map[spot]bool, len(r.claims))
+// hold has a station answer so for an address, and announce it if it was not its own before.
+func (r *Responder) hold(s spot, h holding, now time.Time) {
+	st := r.stations[s.link]
+	st.holds[s.addr] = h
+	if h.mac != (MAC{}) {
+		st.schedule.remove(s.addr)
+	} else if _, ok := st.schedule.entries[s.addr]; !ok {
+		st.schedule.add(s.addr, now)
+	}
+}
+
+// reply is how an address that is held is answered.
+func (r *Responder) reply(s spot) reply {
+	st := r.stations[s.link]
+	h := st.holds[s.addr]
+	e := reply{mac: h.mac, source: st.link.MAC, ping: h.ping}
+	if h.mac == (MAC{}) {
+		e.mac = e.source
+	}
+	return e
+}
+
+// choose decides where each claimed address is answered, and how.
+func (r *Responder) choose(links []Link) (map[netip.Addr]place, map[spot]holding) {
+	chooser, local := newChooser(links, r.exclude), localAddrs(links)
+	places, want := make(map[netip.Addr]place, len(r.claims)), make(map[spot]holding, len(r.claims))
 	for _, c := range r.claims {
 		p := places[c.Addr]
 		chosen, err := chooser.choose(c)
 		for _, l := range chosen {
-			if s := (spot{l.Index, c.Addr}); !want[s] {
-				want[s] = true
+			s := spot{l.Index, c.Addr}
+			h, ok := want[s]
+			if !ok {
+				h.mac = c.MAC
 				p.links = append(p.links, l.Index)
 			}
+			if c.MAC == (MAC{}) || c.MAC == l.MAC {
+				h.mac = MAC{}
+			}
+			h.ping = h.ping || c.AnswerPing && c.MAC == (MAC{}) && len(local[c.Addr]) == 0
+			want[s] = h
 		}
 		if p.err = err; len(p.links) > 0 {
 			p.err = nil
@@ -81,16 +118,16 @@ func (r *Responder) follow(links []Link, now time.Time) {
 	present := make(map[int]bool, len(links))
 	for _, l := range links {
 		present[l.Index] = true
+		r.answers.open(l.Index, l.Name)
 		st, ok := r.stations[l.Index]
 		if !ok {
-			r.stations[l.Index] = &station{l, newSchedule(r.rate)}
-			r.answers.open(l.Index)
+			r.stations[l.Index] = &station{l, map[netip.Addr]holding{}, newSchedule(r.rate)}
 			continue
 		}
 		before := st.link
 		st.link = l
 		if l.MAC != before.MAC {
-			r.answers.move(l.Index, slices.Collect(maps.Keys(st.schedule.entries)), l.MAC)
+			r.answers.put(spotsOf(l.Index, st.holds), r.reply)
 		}
 		if changedForNeighbours(before, l) {
 			st.schedule.restart(now)
@@ -107,6 +144,14 @@ func (r *Responder) follow(links []Link, now time.Time) {
 	}
 }
 
+func spotsOf(link int, holds map[netip.Addr]holding) []spot {
+	spots := make([]spot, 0, len(holds))
+	for addr := range holds {
+		spots = append(spots, spot{link, addr})
+	}
+	return spots
+}
+
 // changedForNeighbours reports whether what they were told, or not told, has to be told again: the interface has
 // another MAC address, or it was interrupted, or frames could not be sent.
 func changedForNeighbours(before, now Link) bool {
@@ -117,12 +162,35 @@ func changedForNeighbours(before, now Link) bool {
 }
 
 // listening is what the transport is to listen for.
-func (r *Responder) listening() map[int][]netip.Addr {
-	want := map[int][]netip.Addr{}
+func (r *Responder) listening() map[int]Listening {
+	want := map[int]Listening{}
 	for index, st := range r.stations {
-		if len(st.schedule.entries) > 0 {
-			want[index] = slices.SortedFunc(maps.Keys(st.schedule.entries), netip.Addr.Compare)
+		var l Listening
+		for addr, h := range st.holds {
+			l.Addrs = append(l.Addrs, addr)
+			if h.ping {
+				l.Pings = append(l.Pings, addr)
+			}
 		}
+		want[index] = l
+	}
+	for s := range r.probed {
+		st, ok := r.stations[s.link]
+		if !ok {
+			continue
+		}
+		if _, held := st.holds[s.addr]; !held {
+			l := want[s.link]
+			l.Addrs = append(l.Addrs, s.addr)
+			want[s.link] = l
+		}
+	}
+	for index, l := range want {
+		if len(l.Addrs) == 0 {
+			delete(want, index)
+		}
+		slices.SortFunc(l.Addrs, netip.Addr.Compare)
+		slices.SortFunc(l.Pings, netip.Addr.Compare)
 	}
 	return want
 }

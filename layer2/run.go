@@ -6,7 +6,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// receive answers questions until the transport is closed.
+// receive answers questions until the transport is closed, and takes note of what others say of the addresses.
 func (r *Responder) receive() {
 	for {
 		q, err := r.transport.Receive()
@@ -15,6 +15,10 @@ func (r *Responder) receive() {
 		}
 		if err := r.answers.answer(q, r.transport.Send); err != nil {
 			r.log.Debug("answering", zap.Stringer("address", q.Target.IP), zap.Int("link", q.Link), zap.Error(err))
+		}
+		if host, ok := given(q); ok && !r.watch.isOwn(host.MAC) {
+			r.probing.heard(spot{q.Link, host.IP}, host.MAC)
+			r.heard(spot{q.Link, host.IP}, host.MAC)
 		}
 	}
 }
@@ -53,27 +57,44 @@ func (r *Responder) look() <-chan struct{} {
 func (r *Responder) announceDue() (time.Time, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var first time.Time
+	for _, s := range r.watch.takeDefences() {
+		if st, ok := r.stations[s.link]; ok {
+			st.schedule.defend(s.addr)
+		}
+	}
+	first := r.forgetProbed(time.Now())
 	for index, st := range r.stations {
 		if r.closed || !st.link.ready() {
 			continue
 		}
-		for now := time.Now(); ; now = time.Now() {
-			addr, ok := st.schedule.pop(now)
-			if !ok {
-				break
-			}
-			for _, f := range gratuitous(index, Host{addr, st.link.MAC}) {
-				err := r.transport.Send(f)
-				r.answers.announced(index, err)
-				if err != nil {
-					r.log.Debug("announcing", zap.Stringer("address", addr), zap.String("interface", st.link.Name), zap.Error(err))
-				}
-			}
-		}
+		r.announceOn(index, st)
 		if next, ok := st.schedule.next(); ok && (first.IsZero() || next.Before(first)) {
 			first = next
 		}
 	}
 	return first, !first.IsZero()
+}
+
+// announceOn sends what is due on an interface.
+func (r *Responder) announceOn(index int, st *station) {
+	for now := time.Now(); ; now = time.Now() {
+		addr, defence := st.schedule.popDefence(now)
+		if !defence {
+			var ok bool
+			if addr, ok = st.schedule.pop(now); !ok {
+				return
+			}
+		}
+		frames := gratuitous(index, Host{addr, st.link.MAC})
+		if defence {
+			frames = frames[:1]
+		}
+		for _, f := range frames {
+			err := r.transport.Send(f)
+			r.answers.count(index, gratuitousFrames, err)
+			if err != nil {
+				r.log.Debug("announcing", zap.Stringer("address", addr), zap.String("interface", st.link.Name), zap.Error(err))
+			}
+		}
+	}
 }

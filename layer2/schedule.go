@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,8 @@ type schedule struct {
 	due     [lastRound + 1]dueHeap // by round
 	free    time.Time              // when the interface's next frame may be sent
 	refresh time.Time              // when the next refresh may be
+
+	defences []netip.Addr // to be announced once, before all others
 }
 
 type entry struct {
@@ -52,7 +55,26 @@ func (s *schedule) remove(addr netip.Addr) {
 	if e, ok := s.entries[addr]; ok {
 		heap.Remove(&s.due[e.round], e.pos)
 		delete(s.entries, addr)
+		s.defences = slices.DeleteFunc(s.defences, func(a netip.Addr) bool { return a == addr })
 	}
+}
+
+// defend has addr announced once, out of turn, by a single frame.
+func (s *schedule) defend(addr netip.Addr) {
+	if _, ok := s.entries[addr]; ok && !slices.Contains(s.defences, addr) {
+		s.defences = append(s.defences, addr)
+	}
+}
+
+// popDefence is the address to defend now, if there is one.
+func (s *schedule) popDefence(now time.Time) (netip.Addr, bool) {
+	if len(s.defences) == 0 || now.Before(s.free) {
+		return netip.Addr{}, false
+	}
+	addr := s.defences[0]
+	s.defences = s.defences[1:]
+	s.free = now.Add(s.frame)
+	return addr, true
 }
 
 // restart has every address announced as if it were taken now.
@@ -64,6 +86,9 @@ func (s *schedule) restart(now time.Time) {
 
 // next is when pop will have something; false when there is nothing to announce.
 func (s *schedule) next() (time.Time, bool) {
+	if len(s.defences) > 0 {
+		return s.free, true
+	}
 	var first time.Time
 	for round := range s.due {
 		if len(s.due[round]) == 0 {

@@ -21,8 +21,9 @@ type Client struct {
 	mac   layer2.MAC
 	addrs []netip.Addr
 
-	cache map[netip.Addr]neighbour // under the LAN's lock, as is asking
+	cache map[netip.Addr]neighbour // under the LAN's lock, as is the rest
 	asked map[netip.Addr][]chan layer2.Frame
+	held  map[netip.Addr]bool
 }
 
 type neighbour struct {
@@ -35,6 +36,7 @@ func (l *LAN) Client(mac layer2.MAC, addrs ...netip.Addr) *Client {
 	c := &Client{
 		lan: l, mac: mac, addrs: addrs,
 		cache: map[netip.Addr]neighbour{}, asked: map[netip.Addr][]chan layer2.Frame{},
+		held: map[netip.Addr]bool{},
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,6 +85,49 @@ func (c *Client) Learn(addr netip.Addr, mac layer2.MAC) {
 	c.cache[addr] = neighbour{mac, time.Now()}
 }
 
+// Hold has the client answer for addr from now on, as a machine does that has it. It says so to nobody.
+func (c *Client) Hold(addr netip.Addr) {
+	c.lan.mu.Lock()
+	defer c.lan.mu.Unlock()
+	c.held[addr] = true
+}
+
+// Drop ends Hold.
+func (c *Client) Drop(addr netip.Addr) {
+	c.lan.mu.Lock()
+	defer c.lan.mu.Unlock()
+	delete(c.held, addr)
+}
+
+// Announce tells all stations that the client has addr: by gratuitous ARP, or an unsolicited neighbour advertisement.
+func (c *Client) Announce(addr netip.Addr) {
+	self := layer2.Host{IP: addr, MAC: c.mac}
+	f := layer2.Frame{
+		Kind: layer2.ARPRequest, Source: c.mac, Destination: layer2.Broadcast, Sender: self, Target: layer2.Host{IP: addr},
+	}
+	if addr.Is6() {
+		f = advertisement(self)
+	}
+	c.lan.fromClient(c, f)
+}
+
+// Ping sends an ICMP echo request to the station that the client takes for addr's, which it finds out if it knows none,
+// and reports whether the reply came within a second.
+func (c *Client) Ping(addr netip.Addr) bool {
+	mac, ok := c.Neighbor(addr)
+	if !ok {
+		if mac, ok = c.Resolve(addr); !ok {
+			return false
+		}
+	}
+	q := layer2.Frame{
+		Kind: layer2.EchoRequest, Source: c.mac, Destination: mac, Sender: layer2.Host{IP: c.self(addr)},
+		Target: layer2.Host{IP: addr}, Payload: "\x00\x01\x00\x02 and some data",
+	}
+	f, ok := c.Ask(q)
+	return ok && f.Kind == layer2.EchoReply && f.Payload == q.Payload && f.Target.IP == q.Sender.IP
+}
+
 // Ask sends any question, and waits for a second for an answer about its target.
 func (c *Client) Ask(q layer2.Frame) (layer2.Frame, bool) {
 	answered := make(chan layer2.Frame, 16)
@@ -95,25 +140,24 @@ func (c *Client) Ask(q layer2.Frame) (layer2.Frame, bool) {
 		waiting := c.asked[q.Target.IP]
 		c.asked[q.Target.IP] = slices.DeleteFunc(waiting, func(ch chan layer2.Frame) bool { return ch == answered })
 	}()
-	c.lan.fromClient(q)
+	c.lan.fromClient(c, q)
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
-	select {
-	case f := <-answered:
-		return f, true
-	case <-timeout.C:
-		return layer2.Frame{}, false
+	for {
+		select {
+		case f := <-answered:
+			if (q.Kind == layer2.EchoRequest) == (f.Kind == layer2.EchoReply) {
+				return f, true
+			}
+		case <-timeout.C:
+			return layer2.Frame{}, false
+		}
 	}
 }
 
 // question asks for addr: the station to if that is known, all stations otherwise.
 func (c *Client) question(addr netip.Addr, to layer2.MAC) layer2.Frame {
-	self := layer2.Host{MAC: c.mac}
-	for _, a := range c.addrs {
-		if a.Is4() == addr.Is4() {
-			self.IP = a
-		}
-	}
+	self := layer2.Host{IP: c.self(addr), MAC: c.mac}
 	f := layer2.Frame{
 		Kind: layer2.ARPRequest, Source: c.mac, Destination: layer2.Broadcast,
 		Sender: self, Target: layer2.Host{IP: addr},
@@ -130,6 +174,44 @@ func (c *Client) question(addr netip.Addr, to layer2.MAC) layer2.Frame {
 	return f
 }
 
+// self is the client's address of addr's family.
+func (c *Client) self(addr netip.Addr) (own netip.Addr) {
+	for _, a := range c.addrs {
+		if a.Is4() == addr.Is4() {
+			own = a
+		}
+	}
+	return own
+}
+
+// advertisement tells all nodes where self is.
+func advertisement(self layer2.Host) layer2.Frame {
+	return layer2.Frame{
+		Kind: layer2.NeighborAdvertisement, Source: self.MAC, Destination: allNodesMAC, Sender: layer2.Host{IP: self.IP},
+		Target: self, To: allNodes, Override: true,
+	}
+}
+
+// answer is what a client that has the target of a question says; the LAN's lock is held.
+func (c *Client) answer(q layer2.Frame) {
+	self := layer2.Host{IP: q.Target.IP, MAC: c.mac}
+	var f layer2.Frame
+	switch {
+	case !c.held[q.Target.IP] || q.Source == c.mac:
+		return
+	case q.Kind == layer2.ARPRequest && q.Sender.IP != q.Target.IP:
+		f = layer2.Frame{Kind: layer2.ARPReply, Source: c.mac, Destination: q.Sender.MAC, Sender: self, Target: q.Sender}
+	case q.Kind == layer2.NeighborSolicitation:
+		f = advertisement(self)
+		if !q.Sender.IP.IsUnspecified() {
+			f.To, f.Destination, f.Solicited = q.Sender.IP, q.Source, true
+		}
+	default:
+		return
+	}
+	c.lan.deliver(f, port{}, c)
+}
+
 // told is the Ethernet address that an answer gives.
 func told(f layer2.Frame) layer2.MAC {
 	if f.Kind == layer2.NeighborAdvertisement {
@@ -140,19 +222,25 @@ func told(f layer2.Frame) layer2.MAC {
 
 // hear takes a frame from the wire; the LAN's lock is held.
 func (c *Client) hear(f layer2.Frame) {
-	addr, overrides := f.Sender.IP, true
+	c.answer(f)
+	addr, overrides, answers := f.Sender.IP, true, true
 	switch f.Kind {
+	case layer2.NeighborSolicitation, layer2.EchoRequest:
+		return
 	case layer2.NeighborAdvertisement:
 		addr, overrides = f.Target.IP, f.Override
 	case layer2.ARPRequest, layer2.ARPReply:
 		announces := f.Sender.IP == f.Target.IP && (f.Kind == layer2.ARPRequest || f.Target.MAC == f.Sender.MAC)
 		overrides = announces || time.Since(c.cache[addr].updated) > locktime
+		answers = f.Kind == layer2.ARPReply && f.Destination == c.mac
+	case layer2.EchoReply:
+		overrides = false
 	}
 	if old, ok := c.cache[addr]; ok && overrides && old.mac != told(f) {
 		c.cache[addr] = neighbour{told(f), time.Now()}
 	}
-	if f.Kind != layer2.NeighborAdvertisement && (f.Kind != layer2.ARPReply || f.Destination != c.mac) {
-		return // no answer
+	if !answers {
+		return
 	}
 	for _, answered := range c.asked[addr] {
 		select {

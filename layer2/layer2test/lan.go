@@ -1,5 +1,5 @@
 // Package layer2test is a simulated Ethernet for testing what uses layer2: nodes are a layer2.Transport, clients
-// have a neighbour cache that behaves like Linux's (RFC 826, 4861).
+// have a neighbour cache that behaves like Linux's, and may have addresses of their own (RFC 826, 4861, 5227).
 package layer2test
 
 import (
@@ -55,32 +55,45 @@ func (l *LAN) unplug(p port) {
 	delete(l.ports, p)
 }
 
-// fromNode delivers what a node sends to the clients.
-func (l *LAN) fromNode(f layer2.Frame) {
+// fromNode delivers what a node's interface sends to all others.
+func (l *LAN) fromNode(from port, f layer2.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.frames = append(l.frames, Sent{time.Now(), f})
+	l.deliver(f, from, nil)
+}
+
+// fromClient delivers what a client sends to all others.
+func (l *LAN) fromClient(c *Client, f layer2.Frame) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deliver(f, port{}, c)
+}
+
+// deliver brings a frame to the stations that its destination address reaches, but not to the one it is from, and
+// what clients answer to it to the others; the LAN's lock is held.
+func (l *LAN) deliver(f layer2.Frame, from port, client *Client) {
 	for _, c := range l.clients {
-		if f.Destination == c.mac || f.Destination[0]&1 == 1 {
+		if c != client && (f.Destination == c.mac || f.Destination[0]&1 == 1) {
 			c.hear(f)
 		}
 	}
-}
-
-// fromClient delivers a client's question to the nodes that its destination address reaches.
-func (l *LAN) fromClient(f layer2.Frame) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for p, link := range l.ports {
-		if !link.Up || !link.Carrier {
+		if p == from || !link.Up || !link.Carrier {
 			continue
 		}
-		if f.Destination == link.MAC || f.Destination == layer2.Broadcast || p.node.joined(p.index, f.Destination) {
+		all := f.Destination == layer2.Broadcast || f.Destination == allNodesMAC
+		if f.Destination == link.MAC || all || p.node.joined(p.index, f.Destination) {
 			f.Link = p.index
 			p.node.hear(f)
 		}
 	}
 }
+
+var (
+	allNodes    = netip.MustParseAddr("ff02::1")
+	allNodesMAC = layer2.MAC{0x33, 0x33, 0, 0, 0, 1}
+)
 
 // groupMAC is the Ethernet address of addr's solicited-node group (RFC 4291 §2.7.1, RFC 2464 §7).
 func groupMAC(addr netip.Addr) layer2.MAC {

@@ -2,6 +2,7 @@ package layer2test
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -10,11 +11,14 @@ import (
 	"github.com/kontena/network-lb/layer2"
 )
 
-var _ layer2.Transport = (*Node)(nil)
+var (
+	_ layer2.Transport   = (*Node)(nil)
+	_ layer2.DropCounter = (*Node)(nil)
+)
 
 // Node is a machine with interfaces, each on a LAN: the layer2.Transport of a responder under test.
 type Node struct {
-	// Loose has it deliver requests for all addresses on an interface where it listens for any, as the contract of
+	// Loose has it deliver frames about all addresses on an interface where it listens for any, as the contract of
 	// layer2.Transport allows. It is to be set before the node is used.
 	Loose bool
 
@@ -25,7 +29,8 @@ type Node struct {
 	links   map[int]layer2.Link
 	lans    map[int]*LAN
 	changed chan struct{}
-	want    map[int][]netip.Addr
+	want    map[int]layer2.Listening
+	dropped map[int]uint64
 }
 
 // NewNode is a node without interfaces.
@@ -36,6 +41,7 @@ func NewNode() *Node {
 		links:   map[int]layer2.Link{},
 		lans:    map[int]*LAN{},
 		changed: make(chan struct{}),
+		dropped: map[int]uint64{},
 	}
 }
 
@@ -76,7 +82,7 @@ func (n *Node) tell() {
 func (n *Node) Listening(index int) []netip.Addr {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Clone(n.want[index])
+	return slices.Clone(n.want[index].Addrs)
 }
 
 // Links implements layer2.Transport.
@@ -92,7 +98,7 @@ func (n *Node) Links() ([]layer2.Link, <-chan struct{}) {
 }
 
 // Listen implements layer2.Transport.
-func (n *Node) Listen(want map[int][]netip.Addr) {
+func (n *Node) Listen(want map[int]layer2.Listening) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.want = want
@@ -111,7 +117,7 @@ func (n *Node) Receive() (layer2.Frame, error) {
 // Send implements layer2.Transport.
 func (n *Node) Send(f layer2.Frame) error {
 	n.mu.Lock()
-	link, lan, listens := n.links[f.Link], n.lans[f.Link], len(n.want[f.Link]) > 0
+	link, lan, listens := n.links[f.Link], n.lans[f.Link], len(n.want[f.Link].Addrs) > 0
 	n.mu.Unlock()
 	switch {
 	case !link.Up || !link.Carrier:
@@ -120,7 +126,7 @@ func (n *Node) Send(f layer2.Frame) error {
 		return errors.New("nothing is listened for on the interface")
 	}
 	if lan != nil {
-		lan.fromNode(f)
+		lan.fromNode(port{n, f.Link}, f)
 	}
 	return nil
 }
@@ -142,18 +148,38 @@ func (n *Node) Close() error {
 func (n *Node) joined(index int, mac layer2.MAC) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.ContainsFunc(n.want[index], func(a netip.Addr) bool { return a.Is6() && groupMAC(a) == mac })
+	return slices.ContainsFunc(n.want[index].Addrs, func(a netip.Addr) bool { return a.Is6() && groupMAC(a) == mac })
 }
 
-// hear receives a question that it listens for, unless too many wait already.
+// Dropped implements layer2.DropCounter.
+func (n *Node) Dropped() map[int]uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.dropped)
+}
+
+// hear receives a frame that it listens for, unless too many wait already.
 func (n *Node) hear(f layer2.Frame) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if want := n.want[f.Link]; !slices.Contains(want, f.Target.IP) && !(n.Loose && len(want) > 0) {
+	if want := n.want[f.Link]; !wants(want, f) && !(n.Loose && len(want.Addrs) > 0) {
 		return
 	}
 	select {
 	case n.queue <- f:
 	default:
+		n.dropped[f.Link]++
 	}
+}
+
+func wants(l layer2.Listening, f layer2.Frame) bool {
+	switch f.Kind {
+	case layer2.ARPRequest, layer2.ARPReply:
+		return slices.Contains(l.Addrs, f.Target.IP) || slices.Contains(l.Addrs, f.Sender.IP)
+	case layer2.NeighborSolicitation, layer2.NeighborAdvertisement:
+		return slices.Contains(l.Addrs, f.Target.IP)
+	case layer2.EchoRequest:
+		return slices.Contains(l.Pings, f.Target.IP) && f.Destination.Unicast()
+	}
+	return false
 }

@@ -20,10 +20,10 @@ const (
 	hopLimit   = 255 // a router would have lowered it, so the sender is a neighbour (RFC 4861 §7.1.1)
 )
 
-var errNotValid = errors.New("no valid ARP request or neighbour solicitation")
+var errNotValid = errors.New("no valid ARP packet, neighbour discovery message or echo request")
 
-// decode reads an Ethernet frame that carries an ARP request or a neighbour solicitation. Anything else, and what
-// RFC 4861 §7.1.1 has a node discard, is errNotValid.
+// decode reads an Ethernet frame that carries an ARP request or reply, a neighbour solicitation or advertisement, or an
+// echo request. Anything else, and what RFC 4861 §7.1 has a node discard, is errNotValid.
 func decode(b []byte) (layer2.Frame, error) {
 	var eth ethernet.Frame
 	if err := eth.UnmarshalBinary(b); err != nil {
@@ -34,7 +34,9 @@ func decode(b []byte) (layer2.Frame, error) {
 	case ethernet.EtherTypeARP:
 		return decodeARP(f, eth.Payload)
 	case ethernet.EtherTypeIPv6:
-		return decodeSolicitation(f, eth.Payload)
+		return decodeIPv6(f, eth.Payload)
+	case ethernet.EtherTypeIPv4:
+		return decodeEcho4(f, eth.Payload)
 	}
 	return layer2.Frame{}, errNotValid
 }
@@ -45,70 +47,88 @@ func decodeARP(f layer2.Frame, b []byte) (layer2.Frame, error) {
 		return layer2.Frame{}, errNotValid
 	}
 	if p.HardwareType != 1 || p.ProtocolType != uint16(ethernet.EtherTypeIPv4) || p.HardwareAddrLength != 6 ||
-		p.IPLength != 4 || p.Operation != arp.OperationRequest {
+		p.IPLength != 4 {
 		return layer2.Frame{}, errNotValid
 	}
-	f.Kind = layer2.ARPRequest
+	switch p.Operation {
+	case arp.OperationRequest:
+		f.Kind = layer2.ARPRequest
+	case arp.OperationReply:
+		f.Kind = layer2.ARPReply
+	default:
+		return layer2.Frame{}, errNotValid
+	}
 	f.Sender = layer2.Host{IP: p.SenderIP, MAC: layer2.MAC(p.SenderHardwareAddr)}
 	f.Target = layer2.Host{IP: p.TargetIP, MAC: layer2.MAC(p.TargetHardwareAddr)}
 	return f, nil
 }
 
-func decodeSolicitation(f layer2.Frame, b []byte) (layer2.Frame, error) {
-	if len(b) < ipv6Header || b[0]>>4 != 6 || b[6] != icmpv6 || b[7] != hopLimit {
+// decodeIPv6 reads the ICMPv6 messages that the transport is for, if they follow the IPv6 header at once.
+func decodeIPv6(f layer2.Frame, b []byte) (layer2.Frame, error) {
+	if len(b) < ipv6Header || b[0]>>4 != 6 || b[6] != icmpv6 {
 		return layer2.Frame{}, errNotValid
 	}
 	length := int(binary.BigEndian.Uint16(b[4:]))
-	if length < 24 || len(b) < ipv6Header+length {
+	if length < echoHeader || len(b) < ipv6Header+length {
 		return layer2.Frame{}, errNotValid
 	}
 	source, to := netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:]))
 	body := b[ipv6Header : ipv6Header+length]
-	if body[0] != 135 || body[1] != 0 || checksum(source, to, body) != 0 {
+	if checksum6(source, to, body) != 0 {
+		return layer2.Frame{}, errNotValid
+	}
+	if body[0] == echoRequest6 {
+		return decodeEcho6(f, source, to, body)
+	}
+	if length < 24 || b[7] != hopLimit || body[1] != 0 || source.IsMulticast() {
 		return layer2.Frame{}, errNotValid
 	}
 	message, err := ndp.ParseMessage(body)
 	if err != nil {
 		return layer2.Frame{}, errNotValid
 	}
-	ns := message.(*ndp.NeighborSolicitation)
-	f.Kind, f.Sender.IP, f.Target.IP, f.To = layer2.NeighborSolicitation, source, ns.TargetAddress, to
-	for _, o := range ns.Options {
-		if lla, ok := o.(*ndp.LinkLayerAddress); ok && lla.Direction == ndp.Source && len(lla.Addr) == 6 {
-			f.Sender.MAC = layer2.MAC(lla.Addr)
-		}
+	f.Sender.IP, f.To = source, to
+	switch m := message.(type) {
+	case *ndp.NeighborSolicitation:
+		return decodeSolicitation(f, m)
+	case *ndp.NeighborAdvertisement:
+		return decodeAdvertisement(f, m)
 	}
-	detection := source.IsUnspecified() // of duplicate addresses
-	if source.IsMulticast() || ns.TargetAddress.IsMulticast() ||
-		detection && (f.Sender.MAC != layer2.MAC{} || !solicitedNode(to)) {
+	return layer2.Frame{}, errNotValid
+}
+
+func decodeSolicitation(f layer2.Frame, m *ndp.NeighborSolicitation) (layer2.Frame, error) {
+	f.Kind, f.Target.IP = layer2.NeighborSolicitation, m.TargetAddress
+	f.Sender.MAC = linkLayerOf(m.Options, ndp.Source)
+	detection := f.Sender.IP.IsUnspecified() // of duplicate addresses
+	if m.TargetAddress.IsMulticast() || detection && (f.Sender.MAC != layer2.MAC{} || !solicitedNode(f.To)) {
 		return layer2.Frame{}, errNotValid
 	}
 	return f, nil
 }
 
+func decodeAdvertisement(f layer2.Frame, m *ndp.NeighborAdvertisement) (layer2.Frame, error) {
+	f.Kind, f.Target.IP = layer2.NeighborAdvertisement, m.TargetAddress
+	f.Target.MAC = linkLayerOf(m.Options, ndp.Target)
+	f.Solicited, f.Override = m.Solicited, m.Override
+	if m.TargetAddress.IsMulticast() || m.Solicited && f.To.IsMulticast() {
+		return layer2.Frame{}, errNotValid
+	}
+	return f, nil
+}
+
+func linkLayerOf(options []ndp.Option, direction ndp.Direction) (mac layer2.MAC) {
+	for _, o := range options {
+		if lla, ok := o.(*ndp.LinkLayerAddress); ok && lla.Direction == direction && len(lla.Addr) == len(mac) {
+			mac = layer2.MAC(lla.Addr)
+		}
+	}
+	return mac
+}
+
 // solicitedNode reports whether addr is a solicited-node group (RFC 4291 §2.7.1).
 func solicitedNode(addr netip.Addr) bool {
 	return netip.MustParsePrefix("ff02::1:ff00:0/104").Contains(addr)
-}
-
-// checksum is ICMPv6's over a message that contains its own (RFC 4443 §2.3): 0 when that is right.
-func checksum(source, to netip.Addr, message []byte) uint16 {
-	sum := uint32(len(message)) + icmpv6
-	add := func(b []byte) {
-		for ; len(b) > 1; b = b[2:] {
-			sum += uint32(binary.BigEndian.Uint16(b))
-		}
-		if len(b) == 1 {
-			sum += uint32(b[0]) << 8
-		}
-	}
-	add(source.AsSlice())
-	add(to.AsSlice())
-	add(message)
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }
 
 // encode is the Ethernet frame for f, which may be of any kind.
@@ -126,6 +146,11 @@ func encode(f layer2.Frame) ([]byte, error) {
 	case layer2.NeighborSolicitation, layer2.NeighborAdvertisement:
 		eth.EtherType = ethernet.EtherTypeIPv6
 		eth.Payload, err = encodeNDP(f)
+	case layer2.EchoRequest, layer2.EchoReply:
+		if eth.EtherType = ethernet.EtherTypeIPv4; f.Target.IP.Is6() {
+			eth.EtherType = ethernet.EtherTypeIPv6
+		}
+		eth.Payload, err = encodeEcho(f)
 	default:
 		err = errors.ErrUnsupported
 	}
@@ -158,12 +183,7 @@ func encodeNDP(f layer2.Frame) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, ipv6Header, ipv6Header+len(body))
-	b[0], b[6], b[7] = 6<<4, icmpv6, hopLimit
-	binary.BigEndian.PutUint16(b[4:], uint16(len(body)))
-	copy(b[8:], f.Sender.IP.AsSlice())
-	copy(b[24:], f.To.AsSlice())
-	return append(b, body...), nil
+	return append(header6(f.Sender.IP, f.To, len(body), hopLimit), body...), nil
 }
 
 func linkLayer(direction ndp.Direction, mac layer2.MAC) []ndp.Option {

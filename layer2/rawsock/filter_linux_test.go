@@ -23,6 +23,32 @@ func TestFilter(t *testing.T) {
 		encoded(t, with(solicitation(), func(f *layer2.Frame) { f.Sender.IP = netip.IPv6Unspecified(); f.Sender.MAC = layer2.MAC{} })),
 		make([]byte, 20),
 	}
+	says := func(f *layer2.Frame) { f.Sender.IP = vip4; f.Target.IP = peer4.Prev() }
+	arps := append(slices.Clone(frames[:2]),
+		encoded(t, with(request(), func(f *layer2.Frame) { f.Kind = layer2.ARPReply })),
+		encoded(t, with(request(), says)),
+		encoded(t, with(with(request(), says), func(f *layer2.Frame) { f.Kind = layer2.ARPReply })),
+		encoded(t, with(with(request(), says), func(f *layer2.Frame) { f.Sender.IP = vip4.Next() })),
+	)
+	options := encoded(t, ping(peer4, vip4))
+	options = slices.Insert(options, 34, 1, 1, 1, 1) // four no-operations
+	options[14], options[17] = 0x46, options[17]+4
+	far := encoded(t, with(advertisement(), func(f *layer2.Frame) { f.Target.IP = vip6 }))
+	far[21] = 254
+	adverts := [][]byte{
+		encoded(t, with(advertisement(), func(f *layer2.Frame) { f.Target.IP = vip6 })), far,
+		encoded(t, with(advertisement(), func(f *layer2.Frame) { f.Target.IP = vip6.Next() })), encoded(t, ping(peer6, vip6)),
+	}
+	pings4 := [][]byte{
+		encoded(t, ping(peer4, vip4)), options, encoded(t, ping(peer4, vip4.Next())),
+		encoded(t, with(ping(peer4, vip4), func(f *layer2.Frame) { f.Kind = layer2.EchoReply })),
+		slices.Replace(encoded(t, ping(peer4, vip4)), 20, 21, 0x20),
+		slices.Replace(encoded(t, ping(peer4, vip4)), 23, 24, 6),
+	}
+	pings6 := [][]byte{
+		encoded(t, ping(peer6, vip6)), encoded(t, ping(peer6, vip6.Next())),
+		encoded(t, with(ping(peer6, vip6), func(f *layer2.Frame) { f.Kind = layer2.EchoReply })), frames[3],
+	}
 	many := []netip.Addr{peer4, vip4, peer6, vip6}
 	for i := range 5000 { // no two are neighbours
 		many = append(many, netip.AddrFrom4([4]byte{172, byte(16 + i>>8), byte(i), 7}))
@@ -32,16 +58,21 @@ func TestFilter(t *testing.T) {
 		want    []bool
 		frames  [][]byte
 	}{
-		"ARP":       {arpFilter([]netip.Addr{peer4, vip4}), []bool{true, false, false}, frames[:3]},
-		"ARP, none": {arpFilter(nil), []bool{false, false, false}, frames[:3]},
-		"ARP, many": {arpFilter(many), []bool{true, false, false}, frames[:3]},
-		"NDP":       {nsFilter([]netip.Addr{peer6, vip6}), []bool{true, false, false, true, false}, frames[3:]},
-		"NDP, many": {nsFilter(many), []bool{true, false, false, true, false}, frames[3:]},
+		"ARP":              {arpFilter([]netip.Addr{peer4.Next(), vip4}), []bool{true, false, true, true, true, false}, arps},
+		"ARP, none":        {arpFilter(nil), make([]bool, 6), arps},
+		"ARP, many":        {arpFilter(many), []bool{true, true, true, true, true, false}, arps},
+		"ARP, many others": {arpFilter(many[4:]), make([]bool, 6), arps},
+		"advertisements":   {ndpFilter([]netip.Addr{vip6}), []bool{true, false, false, false}, adverts},
+		"pings":            {echo4Filter([]netip.Addr{vip4}), []bool{true, true, false, false, false, false}, pings4},
+		"pings, many":      {echo4Filter(many[:4]), []bool{true, true, false, false, false, false}, pings4},
+		"IPv6 pings":       {echo6Filter([]netip.Addr{vip6}), []bool{true, false, false, false}, pings6},
+		"NDP":              {ndpFilter([]netip.Addr{peer6, vip6}), []bool{true, false, true, true, false}, frames[3:]},
+		"NDP, many":        {ndpFilter(many), []bool{true, false, true, true, false}, frames[3:]},
 	} {
 		if n := len(tt.program); n > 4096 {
 			t.Errorf("%s: %d instructions, the kernel takes 4096", name, n)
 		}
-		vm, err := bpf.NewVM(tt.program[len(otherHosts):]) // it does not know the packet type
+		vm, err := bpf.NewVM(tt.program[len(otherHosts):]) // as long as onlyThisHost // it does not know the packet type
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package rawsock
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -17,11 +18,15 @@ import (
 	"github.com/kontena/network-lb/layer2"
 )
 
-var _ layer2.Transport = (*Transport)(nil)
+var (
+	_ layer2.Transport   = (*Transport)(nil)
+	_ layer2.DropCounter = (*Transport)(nil)
+)
 
 const (
 	settle     = 200 * time.Millisecond // between two looks at the interfaces
 	retryAfter = time.Second            // what could not be done is tried again
+	lookAnyway = 30 * time.Second       // the kernel says nothing of a changed arp_ignore
 )
 
 // Options are optional: the zero value is good.
@@ -49,9 +54,10 @@ type Transport struct {
 	view     view
 	links    []layer2.Link // of the view, with problems; replaced, never modified
 	changed  chan struct{}
-	want     map[int][]netip.Addr
+	want     map[int]layer2.Listening
 	groups   map[int]*groups
 	problems map[int]string
+	dropped  map[int]uint64 // frames by interface, in sockets that are closed
 }
 
 // Open looks at the interfaces and follows them from then on. It fails where netlink does.
@@ -64,6 +70,7 @@ func Open(o Options) (*Transport, error) {
 		changed:  make(chan struct{}),
 		groups:   map[int]*groups{},
 		problems: map[int]string{},
+		dropped:  map[int]uint64{},
 	}
 	if t.log == nil {
 		t.log = zap.NewNop()
@@ -92,7 +99,7 @@ func (t *Transport) Links() ([]layer2.Link, <-chan struct{}) {
 }
 
 // Listen implements layer2.Transport.
-func (t *Transport) Listen(want map[int][]netip.Addr) {
+func (t *Transport) Listen(want map[int]layer2.Listening) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.shut {
@@ -121,7 +128,7 @@ func (t *Transport) Send(f layer2.Frame) error {
 	if err != nil {
 		return err
 	}
-	s, ok := (*t.sockets.Load())[socketKey{f.Link, f.Target.IP.Is6()}]
+	s, ok := (*t.sockets.Load())[socketKey{f.Link, purposeOf(f)}]
 	if !ok {
 		return fmt.Errorf("sending from interface %d: %w", f.Link, errNotListening)
 	}
@@ -155,20 +162,20 @@ func (t *Transport) poke() {
 }
 
 // follow keeps the view of the interfaces, and the sockets on them, as they should be: at once when something
-// changes, but not more often than each settle, and each retryAfter while something is amiss.
+// changes, but not more often than each settle, and each retryAfter while something is amiss, or else lookAnyway.
 func (t *Transport) follow() {
 	for {
-		var retry <-chan time.Time
+		wait := lookAnyway
 		t.mu.Lock()
 		if len(t.problems) > 0 {
-			retry = time.After(retryAfter)
+			wait = retryAfter
 		}
 		t.mu.Unlock()
 		select {
 		case <-t.closed:
 			return
 		case <-t.wake:
-		case <-retry:
+		case <-time.After(wait):
 		}
 		t.look()
 		select {
@@ -201,22 +208,30 @@ func (t *Transport) sync() {
 	sockets := map[socketKey]*socket{}
 	problems := map[int]string{}
 	for _, l := range t.view.links {
-		v4, v6 := split(t.want[l.Index])
-		if err := errors.Join(t.listen(sockets, l, false, v4), t.listen(sockets, l, true, v6), t.join(l, v6)); err != nil {
+		v4, v6 := split(t.want[l.Index].Addrs)
+		ping4, ping6 := split(t.want[l.Index].Pings)
+		err := errors.Join(
+			t.listen(sockets, l, forARP, v4), t.listen(sockets, l, forNDP, v6), t.join(l, v6),
+			t.listen(sockets, l, forEcho4, ping4), t.listen(sockets, l, forEcho6, ping6))
+		if err != nil {
 			problems[l.Index] = err.Error()
 		}
 	}
 	old := *t.sockets.Swap(&sockets)
 	for key, s := range old {
 		if sockets[key] != s {
+			t.dropped[key.link] += s.drops()
 			s.close()
 		}
 	}
-	t.leaveAbsent()
+	t.forgetAbsent()
 	t.problems = problems
 	links := slices.Clone(t.view.links)
-	for i := range links {
-		links[i].Problem = problems[links[i].Index]
+	for i, l := range links {
+		links[i].Problem = problems[l.Index]
+		if v4, _ := split(t.want[l.Index].Addrs); len(v4) > 0 {
+			links[i].ARPIgnore = arpIgnore(l.Name)
+		}
 	}
 	if !reflect.DeepEqual(links, t.links) {
 		t.links = links
@@ -226,17 +241,17 @@ func (t *Transport) sync() {
 }
 
 // listen puts into sockets the one that listens for addrs on the interface: the one there was, unless it is broken.
-func (t *Transport) listen(sockets map[socketKey]*socket, l layer2.Link, v6 bool, addrs []netip.Addr) error {
+func (t *Transport) listen(sockets map[socketKey]*socket, l layer2.Link, p purpose, addrs []netip.Addr) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	key := socketKey{l.Index, v6}
+	key := socketKey{l.Index, p}
 	s := (*t.sockets.Load())[key]
 	if s != nil && !(s.broken.Load() && l.Up) {
 		sockets[key] = s
 		return s.filter(addrs)
 	}
-	if s != nil && v6 {
+	if s != nil && p == forNDP {
 		t.leave(l.Index) // the interface may have been away, and its memberships with it
 	}
 	s, err := openSocket(key, addrs)
@@ -294,13 +309,33 @@ func (t *Transport) leave(index int) {
 	}
 }
 
-// leaveAbsent forgets the groups of interfaces that are gone.
-func (t *Transport) leaveAbsent() {
+// forgetAbsent forgets the groups and counts of interfaces that are gone.
+func (t *Transport) forgetAbsent() {
+	present := make(map[int]bool, len(t.view.links))
+	for _, l := range t.view.links {
+		present[l.Index] = true
+	}
 	for index := range t.groups {
-		if !slices.ContainsFunc(t.view.links, func(l layer2.Link) bool { return l.Index == index }) {
+		if !present[index] {
 			t.leave(index)
 		}
 	}
+	for index := range t.dropped {
+		if !present[index] {
+			delete(t.dropped, index)
+		}
+	}
+}
+
+// Dropped implements layer2.DropCounter: frames that came while a socket's buffer was full.
+func (t *Transport) Dropped() map[int]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	dropped := maps.Clone(t.dropped)
+	for key, s := range *t.sockets.Load() {
+		dropped[key.link] += s.drops()
+	}
+	return dropped
 }
 
 func split(addrs []netip.Addr) (v4, v6 []netip.Addr) {

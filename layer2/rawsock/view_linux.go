@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -100,6 +104,22 @@ func describe(a *netlink.LinkAttrs) layer2.Link {
 		l.MAC = layer2.MAC(a.HardwareAddr)
 	}
 	return l
+}
+
+// arpIgnore is the arp_ignore in force on an interface: the greater of its own and that of all. It is 0 where it cannot
+// be read, as it is by default.
+func arpIgnore(name string) int {
+	greater := 0
+	for _, of := range []string{"all", name} {
+		b, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv4/conf", of, "arp_ignore"))
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+			greater = max(greater, n)
+		}
+	}
+	return greater
 }
 
 // addresses are those of all interfaces. A tentative address counts: the interface has it in a moment.
