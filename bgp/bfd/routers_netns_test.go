@@ -25,26 +25,21 @@ func newLab(t *testing.T) lab {
 	t.Helper()
 	l := lab{node: nstest.New(t, "bfdnode"), router: nstest.New(t, "bfdrouter")}
 	mid := nstest.New(t, "bfdmid")
-	wire(t, l.node, "eth1", "1", "1", l.router, "eth0", "2")
-	wire(t, l.node, "eth2", "2", "1", mid, "eth0", "9")
-	wire(t, mid, "eth1", "3", "9", l.router, "eth1", "2")
-	nstest.Run(t, "ip", "netns", "exec", mid, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+	wire := func(a, aIf, link, aHost, b, bIf, bHost string) { // the addresses are 10.0.LINK.HOST and 2001:db8:LINK::HOST
+		addrs := func(host string) []string {
+			return []string{"10.0." + link + "." + host + "/24", "2001:db8:" + link + "::" + host + "/64"}
+		}
+		nstest.Wire(t, a, aIf, addrs(aHost), b, bIf, addrs(bHost))
+	}
+	wire(l.node, "eth1", "1", "1", l.router, "eth0", "2")
+	wire(l.node, "eth2", "2", "1", mid, "eth0", "9")
+	wire(mid, "eth1", "3", "9", l.router, "eth1", "2")
+	nstest.Forward(t, mid)
 	nstest.Run(t, "ip", "-n", l.node, "route", "add", "10.0.3.0/24", "via", "10.0.2.9")
 	nstest.Run(t, "ip", "-n", l.node, "route", "add", "2001:db8:3::/64", "via", "2001:db8:2::9")
 	nstest.Run(t, "ip", "-n", l.router, "route", "add", "10.0.2.0/24", "via", "10.0.3.9")
 	nstest.Run(t, "ip", "-n", l.router, "route", "add", "2001:db8:2::/64", "via", "2001:db8:3::9")
 	return l
-}
-
-// wire joins two namespaces. The addresses are 10.0.LINK.HOST and 2001:db8:LINK::HOST.
-func wire(t *testing.T, a, aIf, link, aHost, b, bIf, bHost string) {
-	t.Helper()
-	nstest.Run(t, "ip", "-n", a, "link", "add", aIf, "type", "veth", "peer", "name", bIf, "netns", b)
-	for _, end := range [][3]string{{a, aIf, aHost}, {b, bIf, bHost}} {
-		nstest.Run(t, "ip", "-n", end[0], "addr", "add", "10.0."+link+"."+end[2]+"/24", "dev", end[1])
-		nstest.Run(t, "ip", "-n", end[0], "addr", "add", "2001:db8:"+link+"::"+end[2]+"/64", "dev", end[1], "nodad")
-		nstest.Run(t, "ip", "-n", end[0], "link", "set", end[1], "up")
-	}
 }
 
 // configs are the node's sessions: IPv4 and IPv6, a single hop and two.
@@ -96,7 +91,7 @@ func (o *ours) all(t *testing.T, what string, is func(s *Session) (bool, any)) t
 	t.Helper()
 	start := time.Now()
 	for _, s := range o.sessions {
-		eventually(t, s.config.Local.String()+": "+what, func() (bool, any) { return is(s) })
+		nstest.Eventually(t, s.config.Local.String()+": "+what, func() (bool, any) { return is(s) })
 	}
 	return time.Since(start)
 }
@@ -105,7 +100,7 @@ func (o *ours) all(t *testing.T, what string, is func(s *Session) (bool, any)) t
 func (o *ours) up(t *testing.T, r router, interval, timeout time.Duration) {
 	t.Helper()
 	took := o.all(t, "Up at both ends", func(s *Session) (bool, any) {
-		st, v := s.Status(), r.sees(t, s.config.Local.String())
+		st, v := s.Status(), r.BFD(s.config.Local.String())
 		ok := st.State == Up && st.Negotiated && st.Transmit == interval && st.Receive == interval && st.Detection == timeout &&
 			v.Up && v.Interval == interval && v.Timeout == timeout
 		return ok, []any{st, v}
@@ -117,7 +112,7 @@ func (o *ours) up(t *testing.T, r router, interval, timeout time.Duration) {
 func (o *ours) steady(t *testing.T, r router, falls int) {
 	t.Helper()
 	for _, s := range o.sessions {
-		if v := r.sees(t, s.config.Local.String()); v.Falls != falls || s.Status().Downs != 0 || s.Status().Late != 0 {
+		if v := r.BFD(s.config.Local.String()); v.Falls != falls || s.Status().Downs != 0 || s.Status().Late != 0 {
 			t.Errorf("%v fell: router %+v, node %+v", s.config.Local, v, s.Status())
 		}
 	}
@@ -181,7 +176,7 @@ func TestNetnsParametersChangeWhileUp(t *testing.T) {
 			}
 		}
 		o.all(t, "the router has the multiplier", func(s *Session) (bool, any) {
-			v, st := r.sees(t, s.config.Local.String()), s.Status()
+			v, st := r.BFD(s.config.Local.String()), s.Status()
 			return v.Timeout == 500*time.Millisecond && v.Interval == 100*time.Millisecond && st.Detection == 300*time.Millisecond, []any{v, st}
 		})
 		o.steady(t, r, 0)
@@ -193,7 +188,7 @@ func TestNetnsSilentRouterIsFound(t *testing.T) {
 		o := l.start(t, Parameters{})
 		o.up(t, r, normal, detection)
 		stopped := time.Now()
-		r.signal(t, syscall.SIGSTOP)
+		r.signal(syscall.SIGSTOP)
 		o.all(t, "found", func(s *Session) (bool, any) { return s.Status().State == Down, s.Status() })
 		for _, s := range o.sessions {
 			st := s.Status()
@@ -202,7 +197,7 @@ func TestNetnsSilentRouterIsFound(t *testing.T) {
 				t.Errorf("%+v", st)
 			}
 		}
-		r.signal(t, syscall.SIGCONT)
+		r.signal(syscall.SIGCONT)
 		o.all(t, "back", func(s *Session) (bool, any) { return s.Status().State == Up && !s.Status().Dead, s.Status() })
 	})
 }
@@ -217,7 +212,7 @@ func TestNetnsRouterFindsUsGone(t *testing.T) {
 			s.mu.Unlock()
 		}
 		took := o.all(t, "the router finds us gone", func(s *Session) (bool, any) {
-			v := r.sees(t, s.config.Local.String())
+			v := r.BFD(s.config.Local.String())
 			return !v.Up && v.Falls == 1, v
 		})
 		t.Logf("found after %v", took)
@@ -232,10 +227,10 @@ func TestNetnsCloseIsNoDeath(t *testing.T) {
 			s.Close()
 		}
 		o.all(t, "the router hears that we are administratively down", func(s *Session) (bool, any) {
-			v := r.sees(t, s.config.Local.String())
+			v := r.BFD(s.config.Local.String())
 			return v.Closed && !v.Up, v
 		})
-		eventually(t, "nothing is left", func() (bool, any) {
+		nstest.Eventually(t, "nothing is left", func() (bool, any) {
 			o.Manager.mu.RLock()
 			defer o.Manager.mu.RUnlock()
 			return len(o.Manager.sessions)+len(o.listeners)+len(o.leaving) == 0, o.Manager.sessions
@@ -266,7 +261,7 @@ func TestNetnsRestartIsNotSeen(t *testing.T) {
 		o.Close()
 		for began := time.Now(); time.Since(began) < 4*detection; time.Sleep(detection / 3) {
 			for _, s := range o.sessions {
-				if v := r.sees(t, s.config.Local.String()); !v.Up || v.Timeout != 30*time.Second {
+				if v := r.BFD(s.config.Local.String()); !v.Up || v.Timeout != 30*time.Second {
 					t.Fatalf("while away: %+v", v)
 				}
 			}
@@ -287,9 +282,9 @@ func TestNetnsRestartIsNotSeen(t *testing.T) {
 				t.Errorf("%v was told %+v, sends from %d, not %d", s.config.Local, told, s.sender.port(), saved[i].SourcePort)
 			}
 		}
-		r.signal(t, syscall.SIGSTOP)
+		r.signal(syscall.SIGSTOP)
 		again.all(t, "a death is found after the restart", func(s *Session) (bool, any) { return s.Status().Dead, s.Status() })
-		r.signal(t, syscall.SIGCONT)
+		r.signal(syscall.SIGCONT)
 	})
 }
 
@@ -297,7 +292,7 @@ func TestNetnsRestartOfTheRoutersDaemon(t *testing.T) {
 	eachRouter(t, false, func(t *testing.T, l lab, r router) {
 		o := l.start(t, Parameters{})
 		o.up(t, r, normal, detection)
-		r.signal(t, syscall.SIGTERM)
+		r.signal(syscall.SIGTERM)
 		o.all(t, "down", func(s *Session) (bool, any) { return s.Status().State != Up, s.Status() })
 		for _, s := range o.sessions {
 			o.mu.Lock()

@@ -107,11 +107,11 @@ func TestNetnsLinkLocal(t *testing.T) {
 	})
 	nstest.Do(t, l.router, func() { two = mustOpen(t, mb, Config{Local: b, Remote: a, Interface: "eth0"}) })
 	for _, s := range []*Session{one, two} {
-		eventually(t, "Up", func() (bool, any) { return s.Status().State == Up, s.Status() })
+		nstest.Eventually(t, "Up", func() (bool, any) { return s.Status().State == Up, s.Status() })
 	}
 	nstest.Run(t, "ip", "-n", l.router, "link", "set", "eth0", "down")
 	for _, s := range []*Session{one, two} {
-		eventually(t, "found", func() (bool, any) { return s.Status().Dead, s.Status() })
+		nstest.Eventually(t, "found", func() (bool, any) { return s.Status().Dead, s.Status() })
 	}
 	if st := two.Status(); st.Unsent == 0 || st.SendError == "" {
 		t.Errorf("the end without a link does not say so: %+v", st)
@@ -143,7 +143,7 @@ func TestNetnsNothingIsLeft(t *testing.T) {
 			s.Close()
 		}
 	}
-	eventually(t, "all is given back", func() (bool, any) { now := held(); return now <= before, []int{before, now} })
+	nstest.Eventually(t, "all is given back", func() (bool, any) { now := held(); return now <= before, []int{before, now} })
 }
 
 func mustOpen(t *testing.T, m *Manager, c Config) *Session {
@@ -169,7 +169,7 @@ func withoutCapabilities(t *testing.T, f func()) {
 func linkLocal(t *testing.T, namespace, link string) netip.Addr {
 	t.Helper()
 	var found netip.Addr
-	eventually(t, link+" has a link-local address", func() (bool, any) {
+	nstest.Eventually(t, link+" has a link-local address", func() (bool, any) {
 		out := nstest.Run(t, "ip", "-n", namespace, "-6", "-o", "addr", "show", "dev", link, "scope", "link", "-tentative")
 		for _, word := range strings.Fields(out) {
 			if p, err := netip.ParsePrefix(word); err == nil {

@@ -5,14 +5,13 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kontena/network-lb/bgp/discard"
 	"github.com/kontena/network-lb/internal/nstest"
+	"github.com/kontena/network-lb/internal/routers"
 )
 
 func prefixes(texts ...string) []netip.Prefix {
@@ -164,43 +163,17 @@ protocol bgp upstream { local as 64512; neighbor 10.0.1.2 as 65001; connect dela
 `
 )
 
-// bird runs a BIRD in a namespace until the test ends.
-func bird(t *testing.T, namespace, config string) {
-	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "bird.conf")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command("ip", "netns", "exec", namespace, "/usr/sbin/bird", "-f", "-c", file, "-s", filepath.Join(dir, "ctl"), "-P", filepath.Join(dir, "pid"))
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-}
-
 // network is a client behind a router that a node advertises aggregates to; of these the node has 10.9.0.5 and
 // fd00:9::5, which it translates to a Pod's addresses as kube-proxy does.
 func network(t *testing.T) (client, node string) {
 	t.Helper()
-	for _, program := range []string{"/usr/sbin/bird", "/usr/sbin/nft"} {
-		if _, err := os.Stat(program); err != nil {
-			t.Skipf("needs %s (packages bird2 and nftables)", program)
-		}
-	}
+	routers.Require(t)
+	routers.Needs(t, "nft")
 	client, node = nstest.New(t, "client"), nstest.New(t, "node")
 	router, pod := nstest.New(t, "router"), nstest.New(t, "pod")
-	wire := func(a, aIf, a4, a6, b, bIf, b4, b6 string) {
-		nstest.Run(t, "ip", "-n", a, "link", "add", aIf, "type", "veth", "peer", "name", bIf, "netns", b)
-		for _, end := range [][4]string{{a, aIf, a4, a6}, {b, bIf, b4, b6}} {
-			nstest.Run(t, "ip", "-n", end[0], "addr", "add", end[2], "dev", end[1])
-			nstest.Run(t, "ip", "-n", end[0], "addr", "add", end[3], "dev", end[1], "nodad")
-			nstest.Run(t, "ip", "-n", end[0], "link", "set", end[1], "up")
-		}
-	}
-	wire(client, "eth0", "10.0.0.9/24", "2001:db8::9/64", router, "eth0", "10.0.0.2/24", "2001:db8::2/64")
-	wire(node, "eth1", "10.0.1.1/24", "2001:db8:1::1/64", router, "eth1", "10.0.1.2/24", "2001:db8:1::2/64")
-	wire(node, "pod", "10.244.0.1/24", "fd00:244::1/64", pod, "eth0", "10.244.0.2/24", "fd00:244::2/64")
+	nstest.Wire(t, client, "eth0", []string{"10.0.0.9/24", "2001:db8::9/64"}, router, "eth0", []string{"10.0.0.2/24", "2001:db8::2/64"})
+	nstest.Wire(t, node, "eth1", []string{"10.0.1.1/24", "2001:db8:1::1/64"}, router, "eth1", []string{"10.0.1.2/24", "2001:db8:1::2/64"})
+	nstest.Wire(t, node, "pod", []string{"10.244.0.1/24", "fd00:244::1/64"}, pod, "eth0", []string{"10.244.0.2/24", "fd00:244::2/64"})
 	for _, way := range [][]string{{client, "10.0.0.2", "2001:db8::2"}, {node, "10.0.1.2", "2001:db8:1::2"}, {pod, "10.244.0.1", "fd00:244::1"}} {
 		nstest.Run(t, "ip", "-n", way[0], "route", "add", "default", "via", way[1])
 		nstest.Run(t, "ip", "-n", way[0], "route", "add", "default", "via", way[2])
@@ -218,19 +191,12 @@ func network(t *testing.T) (client, node string) {
 			chain pre { type nat hook prerouting priority -100; ip6 daddr fd00:9::5 dnat to fd00:244::2; }
 			chain out { type nat hook output priority -100; ip6 daddr fd00:9::5 dnat to fd00:244::2; }
 		}`)
-	bird(t, router, routerConfig)
-	bird(t, node, nodeConfig)
-	learnt := func() bool {
-		return strings.Contains(nstest.Run(t, "ip", "-n", router, "-4", "route"), "10.9.0.0/24") &&
-			strings.Contains(nstest.Run(t, "ip", "-n", router, "-6", "route"), "fd00:9::/64")
-	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for start := time.Now(); !learnt(); <-tick.C {
-		if time.Since(start) > 30*time.Second {
-			t.Fatal("the router has not learnt the aggregates")
-		}
-	}
+	routers.StartBIRD(t, router, routerConfig)
+	routers.StartBIRD(t, node, nodeConfig)
+	nstest.Eventually(t, "the router has learnt the aggregates", func() (bool, any) {
+		v4, v6 := nstest.Kernel(t, router, "10.9.0.0/24"), nstest.Kernel(t, router, "fd00:9::/64")
+		return v4 != "" && v6 != "", []string{v4, v6}
+	})
 	return client, node
 }
 

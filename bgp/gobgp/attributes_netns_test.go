@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/internal/nstest"
+	"github.com/kontena/network-lb/internal/routers"
 )
 
 // Routers with an eBGP session over IPv4 and an iBGP session over IPv6.
@@ -45,9 +46,8 @@ protocol bgp inner from node { neighbor 2001:db8:2::1 as 65002; }
 // attributes are a route's as a router has them; numbers that did not come are "-".
 type attributes struct{ Path, LocalPref, MED, Communities string }
 
-// attributes of one neighbour's route in FRR; ok is false where there is none.
-func (f *frr) attributes(prefix, peer string) (a attributes, ok bool) {
-	f.t.Helper()
+// inFRR are the attributes of one neighbour's route in FRR; ok is false where there is none.
+func inFRR(f *routers.FRR, prefix, peer string) (a attributes, ok bool) {
 	type words struct{ String string }
 	var route struct {
 		Paths []struct {
@@ -59,7 +59,7 @@ func (f *frr) attributes(prefix, peer string) (a attributes, ok bool) {
 			Valid          bool
 		}
 	}
-	f.json(&route, "show bgp ipv4 unicast "+prefix+" json")
+	f.JSON("bgpd", &route, "show bgp ipv4 unicast "+prefix+" json")
 	for _, p := range route.Paths {
 		if p.Peer.PeerID != peer || !p.Valid {
 			continue
@@ -84,13 +84,12 @@ func (f *frr) attributes(prefix, peer string) (a attributes, ok bool) {
 	return attributes{}, false
 }
 
-// attributes of one protocol's route in BIRD; ok is false where there is none.
-func (b *bird) attributes(prefix, protocol string) (a attributes, ok bool) {
-	b.t.Helper()
+// inBIRD are the attributes of one protocol's route in BIRD; ok is false where there is none.
+func inBIRD(b *routers.BIRD, prefix, protocol string) (a attributes, ok bool) {
 	a = attributes{LocalPref: "-", MED: "-"}
 	var all []string
 	mine := false
-	for line := range strings.Lines(b.ask("show", "route", prefix, "all")) {
+	for line := range strings.Lines(b.Ask("show", "route", prefix, "all")) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		value = strings.TrimSpace(value)
 		switch {
@@ -181,15 +180,15 @@ func TestNetnsAttributes(t *testing.T) {
 				see    func() (attributes, bool)
 				want   attributes
 			}{
-				{"FRR, eBGP", func() (attributes, bool) { return l.frr.attributes(prefix, "10.0.1.1") }, external[prefix]},
-				{"FRR, iBGP", func() (attributes, bool) { return l.frr.attributes(prefix, "2001:db8:1::1") }, internal[prefix]},
-				{"BIRD, eBGP", func() (attributes, bool) { return l.bird.attributes(prefix, "outer") }, external[prefix]},
-				{"BIRD, iBGP", func() (attributes, bool) { return l.bird.attributes(prefix, "inner") }, internal[prefix]},
+				{"FRR, eBGP", func() (attributes, bool) { return inFRR(l.frr, prefix, "10.0.1.1") }, external[prefix]},
+				{"FRR, iBGP", func() (attributes, bool) { return inFRR(l.frr, prefix, "2001:db8:1::1") }, internal[prefix]},
+				{"BIRD, eBGP", func() (attributes, bool) { return inBIRD(l.bird, prefix, "outer") }, external[prefix]},
+				{"BIRD, iBGP", func() (attributes, bool) { return inBIRD(l.bird, prefix, "inner") }, internal[prefix]},
 			} {
 				if c.router == "BIRD, eBGP" {
 					c.want.LocalPref = "100"
 				}
-				eventually(t, fmt.Sprintf("%s has %s with %+v", c.router, prefix, c.want), func() (bool, any) {
+				nstest.Eventually(t, fmt.Sprintf("%s has %s with %+v", c.router, prefix, c.want), func() (bool, any) {
 					got, ok := c.see()
 					if strings.HasPrefix(c.router, "FRR") && c.want.MED == "-" && got.MED == "0" {
 						got.MED = "-"
@@ -202,7 +201,7 @@ func TestNetnsAttributes(t *testing.T) {
 	check()
 
 	// One changed attribute is one UPDATE to each peer.
-	before4, before6 := l.frr.peer("10.0.1.1"), l.frr.peer("2001:db8:1::1")
+	before4, before6 := l.frr.Neighbour("10.0.1.1"), l.frr.Neighbour("2001:db8:1::1")
 	routes[0].MED = bgp.Some(5)
 	external["10.9.0.1/32"] = attributes{"64512", "-", "5", ""}
 	internal["10.9.0.1/32"] = attributes{"", "100", "5", ""}
@@ -224,8 +223,8 @@ func TestNetnsAttributes(t *testing.T) {
 	external["10.9.0.5/32"] = attributes{"64512 64512", "-", "-", ""}
 	p.set(neighbours, routes...)
 	check()
-	for address, before := range map[string]frrPeer{"10.0.1.1": before4, "2001:db8:1::1": before6} {
-		if n := l.frr.peer(address).MessageStats.UpdatesRecv - before.MessageStats.UpdatesRecv; n != 2 {
+	for address, before := range map[string]routers.Neighbour{"10.0.1.1": before4, "2001:db8:1::1": before6} {
+		if n := l.frr.Neighbour(address).MessageStats.UpdatesRecv - before.MessageStats.UpdatesRecv; n != 2 {
 			t.Errorf("FRR got %d updates over %s, want 2", n, address)
 		}
 	}
@@ -250,13 +249,13 @@ func TestNetnsAttributesPerPeer(t *testing.T) {
 	}
 	p.set(neighbours, routes...)
 	p.up("frr4", "frr6", "bird4", "bird6")
-	eventually(t, "each session has its own MED", func() (bool, any) {
+	nstest.Eventually(t, "each session has its own MED", func() (bool, any) {
 		var seen []string
 		for _, see := range []func() (attributes, bool){
-			func() (attributes, bool) { return l.frr.attributes("10.9.0.1/32", "10.0.1.1") },
-			func() (attributes, bool) { return l.frr.attributes("10.9.0.1/32", "2001:db8:1::1") },
-			func() (attributes, bool) { return l.bird.attributes("10.9.0.1/32", "outer") },
-			func() (attributes, bool) { return l.bird.attributes("10.9.0.1/32", "inner") },
+			func() (attributes, bool) { return inFRR(l.frr, "10.9.0.1/32", "10.0.1.1") },
+			func() (attributes, bool) { return inFRR(l.frr, "10.9.0.1/32", "2001:db8:1::1") },
+			func() (attributes, bool) { return inBIRD(l.bird, "10.9.0.1/32", "outer") },
+			func() (attributes, bool) { return inBIRD(l.bird, "10.9.0.1/32", "inner") },
 		} {
 			a, _ := see()
 			seen = append(seen, a.MED)
@@ -273,7 +272,7 @@ func TestNetnsAggregateChangesWithoutAGap(t *testing.T) {
 	aggregate, host := route("10.9.0.0/24"), route("10.9.0.1/32")
 	has := func(prefix string) {
 		t.Helper()
-		eventually(t, prefix+" alone is in the kernel", func() (bool, any) {
+		nstest.Eventually(t, prefix+" alone is in the kernel", func() (bool, any) {
 			all := nstest.Run(t, "ip", "-n", l.r2, "route")
 			return contains(all, prefix+" ") && strings.Count(all, "10.9.0.") == 1, all
 		})
@@ -281,21 +280,20 @@ func TestNetnsAggregateChangesWithoutAGap(t *testing.T) {
 	p.set(neighbours, aggregate)
 	p.up("bird4")
 	has("10.9.0.0/24")
-	events := monitor(t, l.r2)
+	events := nstest.ListenForRoutes(t, l.r2, "eth0")
 	p.set(neighbours, host)
 	has("10.9.0.1")
 	p.set(neighbours, aggregate)
 	has("10.9.0.0/24")
 	var seen []string
-	eventually(t, "the monitor has told all", func() (bool, any) {
+	nstest.Eventually(t, "the monitor has told all", func() (bool, any) {
 		seen = nil
-		for line := range strings.Lines(events.String()) {
-			if words := strings.Fields(line); contains(line, "10.9.0.") {
-				if words[0] == "Deleted" {
-					words = []string{"-" + words[1]}
-				}
-				seen = append(seen, words[0])
+		for _, e := range events.Of("10.9.0.0/24", "10.9.0.1") {
+			what := e.Prefix
+			if e.Deleted {
+				what = "-" + what
 			}
+			seen = append(seen, what)
 		}
 		return len(seen) == 4, seen
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/internal/nstest"
+	"github.com/kontena/network-lb/internal/routers"
 )
 
 // scripted is a router that does one thing with whoever connects.
@@ -87,8 +88,8 @@ const flood = 150000
 
 // TestNetnsBadRoutersTouchNobody has one good router beside six bad ones.
 func TestNetnsBadRoutersTouchNobody(t *testing.T) {
-	good := newStation(t, frrouting, site{})
-	flooding := newStation(t, birdd, site{ours: "10.0.2.1", routes: flood})
+	good := newStation(t, routers.FRRouting, site{})
+	flooding := newStation(t, routers.BIRDd, site{ours: "10.0.2.1", routes: flood})
 	flooding.kill() // one speaker does for all
 	// The flooding router gets a second interface to the one node.
 	nstest.Run(t, "ip", "-n", good.node, "link", "add", "eth2", "type", "veth", "peer", "name", "eth9", "netns", flooding.ns)
@@ -115,7 +116,7 @@ func TestNetnsBadRoutersTouchNobody(t *testing.T) {
 		}
 		peers = append(peers, p)
 	}
-	if _, err := good.frr.ask("configure terminal", "router bgp 65001", "neighbor 2001:db8:1::1 remote-as 64999",
+	if _, err := good.frr.Ask("bgpd", "configure terminal", "router bgp 65001", "neighbor 2001:db8:1::1 remote-as 64999",
 		"address-family ipv6 unicast", "neighbor 2001:db8:1::1 activate"); err != nil {
 		t.Fatal(err)
 	}
@@ -128,15 +129,15 @@ func TestNetnsBadRoutersTouchNobody(t *testing.T) {
 		"silent": "no answer to our OPEN within 15s", "refusing": "the peer refused our OPEN",
 		"resets": "the peer closed the connection before the session was up", "unsigned": "wrong or missing password looks like this too",
 	} {
-		eventually(t, name+" has its reason", func() (bool, any) { s := good.status(name); return contains(s.Reason, reason), s })
+		nstest.Eventually(t, name+" has its reason", func() (bool, any) { s := good.status(name); return contains(s.Reason, reason), s })
 	}
-	eventually(t, "half a minute has passed", func() (bool, any) { return time.Since(begin) > 30*time.Second, nil })
+	nstest.Eventually(t, "half a minute has passed", func() (bool, any) { return time.Since(begin) > 30*time.Second, nil })
 
 	start := time.Now()
 	good.set(peers, append(one[:1:1], route("10.9.0.7/32"))...)
-	eventually(t, "the good router has a new route", func() (bool, any) { r := good.learnt(); return len(r) == 2, r })
+	nstest.Eventually(t, "the good router has a new route", func() (bool, any) { r := good.learnt(); return len(r) == 2, r })
 	t.Logf("the good router had a new route after %s", time.Since(start))
-	if s := good.status("good"); s.Flaps != 0 || s.State != bgp.Established || good.frr.peer("10.0.1.1").ConnectionsEstablished != 1 {
+	if s := good.status("good"); s.Flaps != 0 || s.State != bgp.Established || good.frr.Neighbour("10.0.1.1").ConnectionsEstablished != 1 {
 		t.Errorf("the good session was touched: %+v", s)
 	}
 	for name, most := range map[string]int32{"silent": 4, "refusing": 10, "resets": 10, "unsigned": 0} {
@@ -158,7 +159,7 @@ func TestNetnsBadRoutersTouchNobody(t *testing.T) {
 		}
 	}
 	good.set(peers[:1], one...)
-	eventually(t, "the memory is back", func() (bool, any) {
+	nstest.Eventually(t, "the memory is back", func() (bool, any) {
 		now := good.tell(command{Do: "memory"})
 		return now.Heap < before.Heap+8<<20, now.Heap - before.Heap
 	})

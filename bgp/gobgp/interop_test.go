@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/kontena/network-lb/internal/routers"
 )
 
 var update = flag.Bool("update", false, "write the table of docs/interop.md anew")
@@ -13,19 +15,16 @@ var update = flag.Bool("update", false, "write the table of docs/interop.md anew
 // option is what a peer or a route can be told, and how it is shown that routers obey.
 type option struct {
 	name string
-	seen string // what was seen at the router, in words
-	only maker  // "" is both
-	run  func(t *testing.T, m maker)
+	seen string        // what was seen at the router, in words
+	only routers.Maker // "" is both
+	run  func(t *testing.T, m routers.Maker)
 }
 
-// makers are the routers that every option is shown with, in the order of the page.
-var makers = []maker{frrouting, birdd}
-
-func (o option) with() []maker {
+func (o option) with() []routers.Maker {
 	if o.only != "" {
-		return []maker{o.only}
+		return []routers.Maker{o.only}
 	}
-	return makers
+	return routers.Makers
 }
 
 // TestNetnsInterop runs every row of the table in docs/interop.md.

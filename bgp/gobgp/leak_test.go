@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/bgp/gobgp"
+	"github.com/kontena/network-lb/internal/nstest"
 )
 
 // answering is a router on the loopback that answers every OPEN, and says no more.
@@ -82,7 +83,7 @@ func TestAThousandSessionsLeaveNothing(t *testing.T) {
 		if err := speaker.Set(peers, two); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "all are Established", func() (bool, any) {
+		nstest.Eventually(t, "all are Established", func() (bool, any) {
 			up := 0
 			for _, s := range speaker.Status() {
 				if s.State == bgp.Established {
@@ -96,14 +97,14 @@ func TestAThousandSessionsLeaveNothing(t *testing.T) {
 		}
 		if round == 0 {
 			var before use
-			eventually(t, "the first hundred have settled", func() (bool, any) {
+			nstest.Eventually(t, "the first hundred have settled", func() (bool, any) {
 				before, first = first, used(t)
 				return first.goroutines == before.goroutines && first.descriptors == before.descriptors, first
 			})
 			t.Logf("after the first hundred: %+v", first)
 			continue
 		}
-		eventually(t, "nothing is left", func() (bool, any) {
+		nstest.Eventually(t, "nothing is left", func() (bool, any) {
 			now := used(t)
 			return now.goroutines <= first.goroutines && now.descriptors <= first.descriptors && now.heap < first.heap+2<<20, now
 		})

@@ -47,15 +47,15 @@ func (l *lab) secured(t *testing.T, p *process, i int) secure {
 	x.lose = func() {
 		t.Helper()
 		if protocol != "" {
-			l.bird.ask("restart", protocol)
-		} else if _, err := l.frr.ask("clear bgp " + nodes[i]); err != nil {
+			l.bird.Ask("restart", protocol)
+		} else if _, err := l.frr.Ask("bgpd", "clear bgp "+nodes[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	x.heard = func(prefix string) (bool, any) {
-		seen := l.bird.routes(protocol)
+		seen := l.bird.Routes(protocol)
 		if protocol == "" {
-			seen = l.frr.routes("ipv4", nodes[i])
+			seen = l.frr.Routes("ipv4", nodes[i])
 		}
 		_, has := seen[prefix]
 		return has, seen
@@ -73,14 +73,14 @@ func (l *lab) password(t *testing.T, all []bgp.Peer, i int) {
 				config = strings.Replace(config, line, fmt.Sprintf("%s password %q;", line, string(p.Password)), 1)
 			}
 		}
-		l.bird.reconfigure(config)
+		l.bird.Reconfigure(config)
 		return
 	}
 	change := fmt.Sprintf("neighbor %s password %s", nodes[i], string(all[i].Password))
 	if all[i].Password == "" {
 		change = "no neighbor " + nodes[i] + " password"
 	}
-	if _, err := l.frr.ask("configure terminal", "router bgp 65001", change); err != nil {
+	if _, err := l.frr.Ask("bgpd", "configure terminal", "router bgp 65001", change); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/internal/nstest"
 )
 
 // secure is a node and a router whose session has a password, on the wire or simulated.
@@ -25,7 +26,7 @@ const hint = "; a wrong or missing password looks like this too"
 
 func (x secure) up(t *testing.T, flaps int) {
 	t.Helper()
-	took := eventually(t, x.peer+" is Established", func() (bool, any) {
+	took := nstest.Eventually(t, x.peer+" is Established", func() (bool, any) {
 		s := x.status(x.peer)
 		return s.State == bgp.Established && s.Flaps == flaps, s
 	})
@@ -35,7 +36,7 @@ func (x secure) up(t *testing.T, flaps int) {
 // unanswered waits until the router takes us for a stranger.
 func (x secure) unanswered(t *testing.T, end string) {
 	t.Helper()
-	took := eventually(t, x.peer+" is not answered", func() (bool, any) {
+	took := nstest.Eventually(t, x.peer+" is not answered", func() (bool, any) {
 		s := x.status(x.peer)
 		return s.State == bgp.Connect && strings.HasPrefix(s.Reason, "no answer from ") && strings.HasSuffix(s.Reason, end), s
 	})
@@ -47,7 +48,7 @@ func (x secure) kept(t *testing.T, password bgp.Password, prefix string) {
 	t.Helper()
 	before := x.status(x.peer)
 	x.set(password, route(prefix))
-	eventually(t, "the router has heard "+prefix, func() (bool, any) { return x.heard(prefix) })
+	nstest.Eventually(t, "the router has heard "+prefix, func() (bool, any) { return x.heard(prefix) })
 	if after := x.status(x.peer); after.State != bgp.Established || !after.Since.Equal(before.Since) || after.Flaps != before.Flaps {
 		t.Errorf("the session did not survive our change of the password: %+v, before %+v", after, before)
 	}
@@ -59,7 +60,7 @@ func (x secure) passwords(t *testing.T) {
 	x.router("second")
 	x.set("first")
 	for _, name := range x.others {
-		eventually(t, name+" is Established", func() (bool, any) {
+		nstest.Eventually(t, name+" is Established", func() (bool, any) {
 			s := x.status(name)
 			since[name] = s.Since
 			return s.State == bgp.Established, s

@@ -2,7 +2,6 @@ package gobgp_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,6 +22,8 @@ import (
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/bgp/gobgp"
 	"github.com/kontena/network-lb/bgp/neigh"
+	"github.com/kontena/network-lb/internal/nstest"
+	"github.com/kontena/network-lb/internal/routers"
 )
 
 // GoBGP opens its sockets on goroutines of its own, so a whole process has to be inside a network namespace:
@@ -151,7 +152,7 @@ type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
-	stderr *buffer
+	stderr *nstest.Buffer
 }
 
 // startSpeaker runs a speaker inside a namespace.
@@ -167,7 +168,7 @@ func startSpeakerBy(t testing.TB, namespace string, restarting bool, command ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command("ip", append([]string{"netns", "exec", namespace}, command...)...), stderr: new(buffer)}
+	p := &process{t: t, cmd: exec.Command("ip", append([]string{"netns", "exec", namespace}, command...)...), stderr: new(nstest.Buffer)}
 	mode := "fresh"
 	if restarting {
 		mode = "restarting"
@@ -239,7 +240,7 @@ func (p *process) status(name string) bgp.PeerStatus {
 func (p *process) up(names ...string) {
 	p.t.Helper()
 	for _, name := range names {
-		eventually(p.t, name+" is Established", func() (bool, any) {
+		nstest.Eventually(p.t, name+" is Established", func() (bool, any) {
 			s := p.status(name)
 			return s.State == bgp.Established, s
 		})
@@ -261,44 +262,11 @@ func (p *process) leave() {
 	}
 }
 
-// buffer is a bytes.Buffer that may be read while it grows.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// eventually polls until ok, for 40 s; what is shown when it fails.
-func eventually(t testing.TB, what string, ok func() (bool, any)) time.Duration {
-	t.Helper()
-	start := time.Now()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		good, seen := ok()
-		if good {
-			return time.Since(start)
-		}
-		if time.Since(start) > 40*time.Second {
-			t.Fatalf("waiting until %s: still %+v", what, seen)
-		}
-		<-tick.C
-	}
-}
-
 func route(prefix string, peers ...string) bgp.Route {
 	return bgp.Route{Prefix: netip.MustParsePrefix(prefix), Peers: peers}
 }
+
+// heard is a route as a router has it.
+func heard(path, nextHop string) routers.Route { return routers.Route{Path: path, NextHop: nextHop} }
 
 func contains(s, part string) bool { return strings.Contains(s, part) }

@@ -14,14 +14,7 @@ import (
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/internal/nstest"
-)
-
-// maker of a router.
-type maker string
-
-const (
-	frrouting maker = "FRR"
-	birdd     maker = "BIRD"
+	"github.com/kontena/network-lb/internal/routers"
 )
 
 // station is a node at 10.0.1.1 and 2001:db8:1::1 with one router at 10.0.1.2 and 2001:db8:1::2, or, when it is far,
@@ -30,8 +23,8 @@ type station struct {
 	t        *testing.T
 	node, ns string
 	ours     string // our address, as the router's neighbour
-	frr      *frr
-	bird     *bird
+	frr      *routers.FRR
+	bird     *routers.BIRD
 	*process
 }
 
@@ -52,10 +45,10 @@ type site struct {
 
 var stations atomic.Int32
 
-func newStation(t *testing.T, m maker, x site) *station {
+func newStation(t *testing.T, m routers.Maker, x site) *station {
 	t.Helper()
-	nstest.Require(t)
-	needs(t, frrDir+"bgpd", frrDir+"zebra", "/usr/sbin/bird", "/usr/sbin/birdc", "/usr/bin/tcpdump")
+	routers.Require(t)
+	routers.Needs(t, "tcpdump")
 	n := strconv.Itoa(int(stations.Add(1)))
 	s := &station{t: t, node: nstest.New(t, "n"+n), ns: nstest.New(t, "r"+n), ours: x.ours}
 	if s.ours == "" {
@@ -69,12 +62,12 @@ func newStation(t *testing.T, m maker, x site) *station {
 	if x.far {
 		s.wireFar(nstest.New(t, "m"+n), near)
 	} else {
-		wire(t, s.node, "eth1", near, s.ns, theirs)
+		nstest.Wire(t, s.node, "eth1", near, s.ns, "eth0", theirs)
 	}
-	if m == frrouting {
-		s.frr = startFRR(t, s.ns, x.frrConfig(s.ours), x.port)
+	if m == routers.FRRouting {
+		s.frr = routers.StartFRR(t, s.ns, x.frrDaemon(s.ours))
 	} else {
-		s.bird = startBIRD(t, s.ns, x.birdConfig(t, s.ours))
+		s.bird = routers.StartBIRD(t, s.ns, x.birdConfig(t, s.ours))
 	}
 	s.process = startSpeaker(t, s.node, false)
 	return s
@@ -84,8 +77,8 @@ func newStation(t *testing.T, m maker, x site) *station {
 func (s *station) wireFar(mid string, near []string) {
 	t := s.t
 	t.Helper()
-	wire(t, s.node, "eth1", near, mid, []string{"10.0.1.2/24", "2001:db8:1::2/64"})
-	wire(t, mid, "eth1", []string{"10.0.3.1/24"}, s.ns, []string{"10.0.3.2/24"})
+	nstest.Wire(t, s.node, "eth1", near, mid, "eth0", []string{"10.0.1.2/24", "2001:db8:1::2/64"})
+	nstest.Wire(t, mid, "eth1", []string{"10.0.3.1/24"}, s.ns, "eth0", []string{"10.0.3.2/24"})
 	nstest.Run(t, "ip", "netns", "exec", mid, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 	nstest.Run(t, "ip", "-n", s.node, "route", "add", "10.0.3.0/24", "via", "10.0.1.2")
 	nstest.Run(t, "ip", "-n", s.ns, "route", "add", "10.0.1.0/24", "via", "10.0.3.1")
@@ -99,6 +92,14 @@ func (x site) asns() (ours, own uint32) {
 		own = 65001
 	}
 	return ours, own
+}
+
+func (x site) frrDaemon(at string) routers.Daemon {
+	d := routers.Daemon{Name: "bgpd", Config: x.frrConfig(at)}
+	if x.port != 0 {
+		d.Args = []string{"-p", strconv.Itoa(x.port)}
+	}
+	return d
 }
 
 func (x site) frrConfig(at string) string {
@@ -156,7 +157,9 @@ func (x site) birdConfig(t *testing.T, at string) string {
 			fmt.Fprintf(&b, "route %s blackhole;\n", sent(i))
 		}
 		file := filepath.Join(t.TempDir(), "routes")
-		write(t, file, b.String())
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		for dir := filepath.Dir(file); dir != os.TempDir(); dir = filepath.Dir(dir) {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
@@ -191,11 +194,11 @@ type view struct {
 func (s *station) view() view {
 	s.t.Helper()
 	if s.frr != nil {
-		p := s.frr.peer(s.ours)
+		p := s.frr.Neighbour(s.ours)
 		return view{p.BgpState, p.NbrInternalLink, p.RemoteAs, p.RemoteRouterID, p.BgpTimerHoldTimeMsecs / 1000, p.BgpTimerKeepAliveIntervalMsecs / 1000}
 	}
 	var v view
-	for line := range strings.Lines(s.bird.ask("show", "protocols", "all", "node")) {
+	for line := range strings.Lines(s.bird.Ask("show", "protocols", "all", "node")) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		value = strings.TrimSpace(value)
 		limit := func() int { // "2.345/3"
@@ -226,7 +229,7 @@ func (s *station) view() view {
 func (s *station) sees(what string, right func(v view) bool) view {
 	s.t.Helper()
 	var last view
-	eventually(s.t, "the router sees "+what, func() (bool, any) {
+	nstest.Eventually(s.t, "the router sees "+what, func() (bool, any) {
 		last = s.view()
 		return last.State == "Established" && right(last), last
 	})
@@ -234,21 +237,21 @@ func (s *station) sees(what string, right func(v view) bool) view {
 }
 
 // has waits until the router has exactly these routes from us, of both families.
-func (s *station) has(want map[string]heard) {
+func (s *station) has(want map[string]routers.Route) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("the router has %v", want), func() (bool, any) {
+	nstest.Eventually(s.t, fmt.Sprintf("the router has %v", want), func() (bool, any) {
 		got := s.learnt()
 		return maps.Equal(got, want), got
 	})
 }
 
-func (s *station) learnt() map[string]heard {
+func (s *station) learnt() map[string]routers.Route {
 	s.t.Helper()
 	if s.bird != nil {
-		return s.bird.routes("node")
+		return s.bird.Routes("node")
 	}
-	all := s.frr.routes("ipv4", s.ours)
-	maps.Copy(all, s.frr.routes("ipv6", s.ours))
+	all := s.frr.Routes("ipv4", s.ours)
+	maps.Copy(all, s.frr.Routes("ipv6", s.ours))
 	return all
 }
 
@@ -288,18 +291,18 @@ var ttlText = regexp.MustCompile(`(?:ttl|hlim) (\d+)`)
 // at least three messages.
 func (s *station) ttls() func() map[string]bool {
 	s.t.Helper()
-	dump := startDaemon(s.t, s.ns, "tcpdump", "-l", "-n", "-v", "-i", "eth0",
+	dump := nstest.Start(s.t, s.ns, "tcpdump", "-l", "-n", "-v", "-i", "eth0",
 		"src", s.ours, "and", "((tcp[tcpflags] & tcp-push != 0) or (ip6[53] & 8 != 0))")
-	eventually(s.t, "tcpdump listens", func() (bool, any) { o := dump.out.String(); return contains(o, "listening on"), o })
+	nstest.Eventually(s.t, "tcpdump listens", func() (bool, any) { o := dump.Out.String(); return contains(o, "listening on"), o })
 	return func() map[string]bool {
 		s.t.Helper()
 		all := map[string]bool{}
-		eventually(s.t, "three messages have come", func() (bool, any) {
-			found := ttlText.FindAllStringSubmatch(dump.out.String(), -1)
+		nstest.Eventually(s.t, "three messages have come", func() (bool, any) {
+			found := ttlText.FindAllStringSubmatch(dump.Out.String(), -1)
 			for _, f := range found {
 				all[f[1]] = true
 			}
-			return len(found) >= 3, dump.out.String()
+			return len(found) >= 3, dump.Out.String()
 		})
 		return all
 	}

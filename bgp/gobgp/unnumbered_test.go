@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/internal/nstest"
+	"github.com/kontena/network-lb/internal/routers"
 )
 
 const unnumberedFRR = `
@@ -43,16 +44,16 @@ protocol bgp node {
 
 // newUnnumbered is a station whose router waits for an unnumbered session on its eth0, and a speaker that has one on
 // eth1, without a cable between the two.
-func newUnnumbered(t *testing.T, m maker, change ...func(*bgp.Peer)) *station {
+func newUnnumbered(t *testing.T, m routers.Maker, change ...func(*bgp.Peer)) *station {
 	t.Helper()
-	nstest.Require(t)
-	needs(t, frrDir+"bgpd", frrDir+"zebra", "/usr/sbin/bird", "/usr/sbin/birdc", "/usr/bin/tcpdump")
+	routers.Require(t)
+	routers.Needs(t, "tcpdump")
 	n := strconv.Itoa(int(stations.Add(1)))
 	s := &station{t: t, node: nstest.New(t, "n"+n), ns: nstest.New(t, "r"+n)}
-	if m == frrouting {
-		s.frr = startFRR(t, s.ns, unnumberedFRR, 0)
+	if m == routers.FRRouting {
+		s.frr = routers.StartFRR(t, s.ns, routers.Daemon{Name: "bgpd", Config: unnumberedFRR})
 	} else {
-		s.bird = startBIRD(t, s.ns, unnumberedBIRD)
+		s.bird = routers.StartBIRD(t, s.ns, unnumberedBIRD)
 	}
 	s.process = startSpeaker(t, s.node, false)
 	s.set([]bgp.Peer{s.peer(append(change, unnumbered)...)}, two...)
@@ -69,7 +70,7 @@ func (s *station) ip(ns string, args ...string) {
 // plug connects the node's eth1 with the router's eth0.
 func (s *station) plug() {
 	s.t.Helper()
-	wire(s.t, s.node, "eth1", nil, s.ns, nil)
+	nstest.Wire(s.t, s.node, "eth1", nil, s.ns, "eth0", nil)
 }
 
 // linkLocal is an interface's address; the zero value is that it has none, or a tentative one.
@@ -88,15 +89,15 @@ func (s *station) linkLocal(ns, dev string) netip.Addr {
 // routes by ours.
 func (s *station) works() {
 	s.t.Helper()
-	took := eventually(s.t, "the session is Established", func() (bool, any) {
+	took := nstest.Eventually(s.t, "the session is Established", func() (bool, any) {
 		st := s.status("router")
 		ours, theirs := s.linkLocal(s.node, "eth1"), s.linkLocal(s.ns, "eth0")
 		return st.State == bgp.Established && ours.IsValid() && st.Conn.Interface == "eth1" && !st.Conn.Multihop &&
 			st.Conn.Local == ours.WithZone("eth1") && st.Conn.Remote == theirs.WithZone("eth1"), st
 	})
 	for prefix, via := range map[string]string{"10.9.0.1": "via inet6 ", "2001:db8:9::1": "via "} {
-		took += eventually(s.t, "the router's kernel has "+prefix, func() (bool, any) {
-			r := strings.Join(strings.Fields(kernel(s.t, s.ns, prefix)), " ")
+		took += nstest.Eventually(s.t, "the router's kernel has "+prefix, func() (bool, any) {
+			r := strings.Join(strings.Fields(nstest.Kernel(s.t, s.ns, prefix)), " ")
 			return contains(r, via+s.linkLocal(s.node, "eth1").String()+" dev eth0"), r
 		})
 	}
@@ -104,7 +105,7 @@ func (s *station) works() {
 }
 
 // testUnnumbered has the interface come late, and bit by bit.
-func testUnnumbered(t *testing.T, m maker) {
+func testUnnumbered(t *testing.T, m routers.Maker) {
 	s := newUnnumbered(t, m)
 	s.downFor("there is no interface eth1")
 	s.ip(s.node, "link", "add", "eth1", "type", "veth", "peer", "name", "eth0", "netns", s.ns)
@@ -112,7 +113,7 @@ func testUnnumbered(t *testing.T, m maker) {
 	s.ip(s.node, "link", "set", "eth1", "up")
 	s.downFor("interface eth1 has no carrier")
 	s.ip(s.ns, "link", "set", "eth0", "up")
-	eventually(t, "we have an address", func() (bool, any) {
+	nstest.Eventually(t, "we have an address", func() (bool, any) {
 		a := s.linkLocal(s.node, "eth1")
 		s.ours = a.String()
 		return a.IsValid(), a
@@ -125,23 +126,23 @@ func testUnnumbered(t *testing.T, m maker) {
 	}
 }
 
-func testUnnumberedGTSM(t *testing.T, m maker) {
+func testUnnumberedGTSM(t *testing.T, m routers.Maker) {
 	s := newUnnumbered(t, m, func(p *bgp.Peer) { p.TTLSecurity = 1 })
 	s.plug()
 	s.downFor("no answer to our OPEN") // the router's has TTL 1
-	if m == frrouting {
-		if _, err := s.frr.ask("configure terminal", "router bgp 65001", "neighbor eth0 ttl-security hops 1"); err != nil {
+	if m == routers.FRRouting {
+		if _, err := s.frr.Ask("bgpd", "configure terminal", "router bgp 65001", "neighbor eth0 ttl-security hops 1"); err != nil {
 			t.Fatal(err)
 		}
 	} else {
-		s.bird.reconfigure(strings.Replace(unnumberedBIRD, `interface "eth0";`, `interface "eth0"; ttl security on;`, 1))
+		s.bird.Reconfigure(strings.Replace(unnumberedBIRD, `interface "eth0";`, `interface "eth0"; ttl security on;`, 1))
 	}
 	s.works()
 }
 
 // testUnnumberedReplaced has the cable pulled out and another one plugged in: all addresses are others then, and the
 // interfaces too, though they are called the same.
-func testUnnumberedReplaced(t *testing.T, m maker) {
+func testUnnumberedReplaced(t *testing.T, m routers.Maker) {
 	s := newUnnumbered(t, m)
 	for range 3 {
 		s.plug()
@@ -150,14 +151,14 @@ func testUnnumberedReplaced(t *testing.T, m maker) {
 	}
 }
 
-func testUnnumberedDown(t *testing.T, m maker) {
+func testUnnumberedDown(t *testing.T, m routers.Maker) {
 	s := newUnnumbered(t, m)
 	s.plug()
 	s.works()
 	for ns, dev := range map[string]string{s.node: "eth1", s.ns: "eth0"} {
 		s.ip(ns, "link", "set", dev, "down")
-		eventually(t, "the router has lost the routes", func() (bool, any) {
-			r := kernel(t, s.ns, "10.9.0.1")
+		nstest.Eventually(t, "the router has lost the routes", func() (bool, any) {
+			r := nstest.Kernel(t, s.ns, "10.9.0.1")
 			return r == "", r
 		})
 		s.ip(ns, "link", "set", dev, "up")
@@ -168,12 +169,12 @@ func testUnnumberedDown(t *testing.T, m maker) {
 // nobody is a command that runs this test's own program as a user without rights but the given capabilities.
 func nobody(t *testing.T, capabilities string) []string {
 	t.Helper()
-	needs(t, "/usr/bin/setpriv")
+	routers.Needs(t, "setpriv")
 	program, err := os.ReadFile(os.Args[0]) // that lies in a directory that only root may enter
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := filepath.Join(workDir(t, "nobody"), "speaker")
+	there := filepath.Join(routers.Dir(t, "nobody"), "speaker")
 	if err := os.WriteFile(there, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func nobody(t *testing.T, capabilities string) []string {
 
 // TestNetnsUnnumberedPrivileges: the capability NET_RAW, and nothing else.
 func TestNetnsUnnumberedPrivileges(t *testing.T) {
-	s := newUnnumbered(t, frrouting)
+	s := newUnnumbered(t, routers.FRRouting)
 	s.plug()
 	s.kill()
 	s.process = startSpeakerBy(t, s.node, false, nobody(t, "-all")...)
@@ -196,12 +197,12 @@ func TestNetnsUnnumberedPrivileges(t *testing.T) {
 }
 
 // testUnnumberedRestarted has a router that has forgotten us.
-func testUnnumberedRestarted(t *testing.T, _ maker) {
-	s := newUnnumbered(t, frrouting)
+func testUnnumberedRestarted(t *testing.T, _ routers.Maker) {
+	s := newUnnumbered(t, routers.FRRouting)
 	s.plug()
 	s.works()
-	s.frr.bgpd.stop()
+	s.frr.Stop("bgpd")
 	s.downFor("closed")
-	s.frr.startBGP()
+	s.frr.Start("bgpd")
 	s.works()
 }

@@ -7,13 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/internal/nstest"
+	"github.com/kontena/network-lb/internal/routers"
 )
 
 // The program begins and ends a session with a router that is simulated.
@@ -77,45 +76,23 @@ protocol bgp node { local as 64501; neighbor 10.0.0.2 as 64500; passive; ipv4 { 
 
 // TestNetnsAnnounce runs the program beside a BIRD.
 func TestNetnsAnnounce(t *testing.T) {
-	nstest.Require(t)
-	if _, err := os.Stat("/usr/sbin/bird"); err != nil {
-		t.Skip("needs /usr/sbin/bird (package bird2)")
-	}
+	routers.Require(t)
 	node, router := nstest.New(t, "node"), nstest.New(t, "router")
-	nstest.Run(t, "ip", "-n", node, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", router)
-	for ns, address := range map[string]string{router: "10.0.0.1/24", node: "10.0.0.2/24"} {
-		nstest.Run(t, "ip", "-n", ns, "addr", "add", address, "dev", "eth0")
-		nstest.Run(t, "ip", "-n", ns, "link", "set", "eth0", "up")
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "bird.conf"), []byte(routerConfig), 0o644); err != nil {
+	nstest.Wire(t, router, "eth0", []string{"10.0.0.1/24"}, node, "eth0", []string{"10.0.0.2/24"})
+	bird := routers.StartBIRD(t, router, routerConfig)
+	program := exec.Command("ip", "netns", "exec", node, os.Args[0])
+	program.Env, program.Stderr = append(os.Environ(), asProgram+"=10.0.0.1 64501 64500 10.20.0.5"), os.Stderr
+	if err := program.Start(); err != nil {
 		t.Fatal(err)
 	}
-	start := func(namespace string, env []string, program string, args ...string) *exec.Cmd {
-		c := exec.Command("ip", append([]string{"netns", "exec", namespace, program}, args...)...)
-		c.Env, c.Stderr = append(os.Environ(), env...), os.Stderr
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-		return c
-	}
-	control := filepath.Join(dir, "ctl")
-	start(router, nil, "/usr/sbin/bird", "-f", "-c", filepath.Join(dir, "bird.conf"), "-s", control, "-P", filepath.Join(dir, "pid"))
-	program := start(node, []string{asProgram + "=10.0.0.1 64501 64500 10.20.0.5"}, os.Args[0])
+	t.Cleanup(func() { _ = program.Process.Kill(); _ = program.Wait() })
 	has := func(want bool) {
 		t.Helper()
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for begun := time.Now(); ; <-tick.C {
-			out, _ := exec.Command("/usr/sbin/birdc", "-s", control, "show", "route").CombinedOutput()
-			if strings.Contains(string(out), "10.20.0.5/32") == want {
-				return
-			}
-			if time.Since(begun) > 30*time.Second {
-				t.Fatalf("the router has\n%s", out)
-			}
-		}
+		nstest.Eventually(t, fmt.Sprintf("it is %v that the router has the route", want), func() (bool, any) {
+			routes := bird.Routes("node")
+			_, is := routes["10.20.0.5/32"]
+			return is == want, routes
+		})
 	}
 	has(true)
 	_ = program.Process.Signal(os.Interrupt)
