@@ -82,7 +82,7 @@ type LivenessStatus struct {
 	// Dead says that the session is to be given up at once.
 	Dead bool `json:"dead,omitempty"`
 	// Since when the state is what it is.
-	Since time.Time `json:"since"`
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Defaults of BFD's zero fields.
