@@ -107,3 +107,29 @@ func TestGratuitous(t *testing.T) {
 		t.Errorf("framesPerRound counts %d, want %d", n, len(want))
 	}
 }
+
+func TestGiven(t *testing.T) {
+	na := Frame{
+		Kind: NeighborAdvertisement, Source: wire, Sender: Host{IP: peer6}, Target: Host{vip6, theirs}, To: allNodes,
+	}
+	unnamed := na
+	unnamed.Target.MAC = MAC{}
+	for name, tt := range map[string]struct {
+		f    Frame
+		want Host
+		ok   bool
+	}{
+		"request":                   {Frame{Kind: ARPRequest, Sender: Host{peer4, theirs}, Target: Host{IP: vip4}}, Host{peer4, theirs}, true},
+		"reply":                     {Frame{Kind: ARPReply, Sender: Host{vip4, theirs}, Target: Host{peer4, ours}}, Host{vip4, theirs}, true},
+		"ARP probe":                 {Frame{Kind: ARPRequest, Sender: Host{netip.IPv4Unspecified(), theirs}, Target: Host{IP: vip4}}, Host{}, false},
+		"no station":                {Frame{Kind: ARPReply, Sender: Host{vip4, Broadcast}}, Host{}, false},
+		"advertisement":             {na, Host{vip6, theirs}, true},
+		"advertisement without MAC": {unnamed, Host{vip6, wire}, true},
+		"solicitation":              {Frame{Kind: NeighborSolicitation, Sender: Host{vip6, theirs}}, Host{}, false},
+		"ping":                      {Frame{Kind: EchoRequest, Source: theirs, Sender: Host{vip4, theirs}}, Host{}, false},
+	} {
+		if got, ok := given(tt.f); ok != tt.ok || ok && got != tt.want {
+			t.Errorf("%s: %+v, %v", name, got, ok)
+		}
+	}
+}

@@ -93,6 +93,40 @@ func TestScheduleManyAddresses(t *testing.T) {
 	}
 }
 
+// A defence is one frame, before all others, within the same pace.
+func TestScheduleDefence(t *testing.T) {
+	now := time.Now()
+	s, addrs := newSchedule(50), addresses(3)
+	for _, addr := range addrs[:2] {
+		s.add(addr, now)
+	}
+	s.pop(now)
+	for _, addr := range []netip.Addr{addrs[1], addrs[1], addrs[2]} { // the last one is not announced at all
+		s.defend(addr)
+	}
+	if _, ok := s.popDefence(now); ok {
+		t.Error("a defence did not wait for its turn")
+	}
+	next, ok := s.next()
+	if now.Add(40*time.Millisecond) != next || !ok {
+		t.Errorf("the defence is due after %v", next.Sub(now))
+	}
+	if addr, ok := s.popDefence(next); !ok || addr != addrs[1] {
+		t.Errorf("defended %v", addr)
+	}
+	if _, ok := s.popDefence(next.Add(time.Second)); ok {
+		t.Error("defended twice")
+	}
+	if after, _ := s.next(); after.Sub(next) != 20*time.Millisecond {
+		t.Errorf("the next announcement is %v later, want a frame's share", after.Sub(next))
+	}
+	s.defend(addrs[0])
+	s.remove(addrs[0])
+	if _, ok := s.popDefence(next.Add(time.Second)); ok {
+		t.Error("defended what was withdrawn")
+	}
+}
+
 // A stupid twin: whatever is added and removed, the heaps hold exactly the entries.
 func TestScheduleAddRemove(t *testing.T) {
 	addrs, now := addresses(50), time.Now()
