@@ -107,7 +107,7 @@ func TestAnswersNothingElse(t *testing.T) {
 func TestWithdrawalIsSilent(t *testing.T) {
 	onLAN(t, func(t *testing.T, l *lan) {
 		l.set(t, vip4, vip6)
-		time.Sleep(time.Second)
+		time.Sleep(1100 * time.Millisecond) // between two rounds
 		l.Frames()
 		l.set(t)
 		l.silent(t, vip4, vip6)

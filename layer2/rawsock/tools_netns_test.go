@@ -236,35 +236,41 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-// A macvlan lets only the groups through that something has joined.
+// A macvlan lets only the groups through that something has joined. The address is claimed before the interface is there.
 func TestNetnsJoinsGroups(t *testing.T) {
 	onWire(t, func(t *testing.T, w *wire) {
 		w.ip("addr flush dev eth0")
-		w.ip("link add link eth0 name mv0 type macvlan mode bridge")
-		w.ip("link set mv0 up")
 		if err := w.responder.Set([]layer2.Claim{{Addr: vip6, Interfaces: []string{"mv0"}}}); err != nil {
 			t.Fatal(err)
 		}
 		group := func() bool {
 			return strings.Contains(w.ip("maddr show dev mv0"), "ff02::1:ff00:240")
 		}
-		if !poll(group) {
-			t.Error("the solicited-node group was not joined")
-		}
-		mv0, err := net.InterfaceByName("mv0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		// An answer is an answer only when it can be no announcement.
-		if !poll(func() bool { return w.link("mv0").Gratuitous == 6 }) {
-			t.Fatal("the first rounds of announcements did not end")
-		}
-		if mac, _ := w.resolve(vip6); mac != layer2.MAC(mv0.HardwareAddr) {
-			t.Errorf("%v is at %v, want %v", vip6, mac, mv0.HardwareAddr)
-		}
-		w.claim(t)
-		if !poll(func() bool { return !group() }) {
-			t.Error("the group was not left")
+		for range 2 {
+			w.ip("link add link eth0 name mv0 type macvlan mode bridge")
+			w.ip("link set mv0 up")
+			if !poll(group) {
+				t.Error("the solicited-node group was not joined")
+			}
+			mv0, err := net.InterfaceByName("mv0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			// An answer is an answer only when it can be no announcement.
+			if !poll(func() bool { return w.link("mv0").Gratuitous == 6 }) {
+				t.Fatal("the first rounds of announcements did not end")
+			}
+			if mac, _ := w.resolve(vip6); mac != layer2.MAC(mv0.HardwareAddr) {
+				t.Errorf("%v is at %v, want %v", vip6, mac, mv0.HardwareAddr)
+			}
+			w.claim(t)
+			if !poll(func() bool { return !group() }) {
+				t.Error("the group was not left")
+			}
+			w.ip("link del mv0")
+			if err := w.responder.Set([]layer2.Claim{{Addr: vip6, Interfaces: []string{"mv0"}}}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -23,6 +23,7 @@ type wire struct {
 	t                    *testing.T
 	node, client, middle string // namespaces
 	responder            *layer2.Responder
+	conflicts            chan layer2.Conflict
 }
 
 const (
@@ -87,7 +88,8 @@ func (w *wire) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.responder = layer2.NewResponder(transport, layer2.Options{})
+	w.conflicts = make(chan layer2.Conflict, 100)
+	w.responder = layer2.NewResponder(transport, layer2.Options{OnConflict: func(c layer2.Conflict) { w.conflicts <- c }})
 	w.t.Cleanup(func() {
 		if err := w.responder.Close(); err != nil {
 			w.t.Error(err)
@@ -132,6 +134,43 @@ func (w *wire) flap() {
 	w.ip("link set eth0 up")
 }
 
+// clientMAC is the Ethernet address of the client's interface.
+func (w *wire) clientMAC() (mac layer2.MAC) {
+	nstest.Do(w.t, w.client, func() {
+		ifi, err := net.InterfaceByName("eth0")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		mac = layer2.MAC(ifi.HardwareAddr)
+	})
+	return mac
+}
+
+// settled waits until the first rounds of announcements of the claimed addresses are over.
+func (w *wire) settled(frames uint64) {
+	w.t.Helper()
+	if !poll(func() bool { return w.link("eth0").Gratuitous == frames }) {
+		w.t.Fatalf("%d announcements were sent, want %d", w.link("eth0").Gratuitous, frames)
+	}
+}
+
+// onNode runs a command on the node, and returns its output.
+func (w *wire) onNode(line string) string {
+	words := strings.Fields(line)
+	out, _ := exec.Command(words[0], words[1:]...).CombinedOutput()
+	return string(out)
+}
+
+// must runs a command on the client that is to succeed.
+func (w *wire) must(line string) string {
+	w.t.Helper()
+	out, ok := w.onClient(line)
+	if !ok {
+		w.t.Fatalf("%s: %s", line, out)
+	}
+	return out
+}
+
 // neighbor is the kernel's entry for addr on the client.
 func (w *wire) neighbor(addr netip.Addr) (layer2.MAC, bool) {
 	mac, state := w.entry(addr)
@@ -160,6 +199,16 @@ func (w *wire) entry(addr netip.Addr) (layer2.MAC, []string) {
 // resolve has the client's kernel send something to addr, for which it asks who has it.
 func (w *wire) resolve(addr netip.Addr) (layer2.MAC, bool) {
 	w.onClient("ip neigh flush to " + addr.String() + " dev eth0 nud all")
+	w.send(addr)
+	poll(func() bool {
+		_, state := w.entry(addr)
+		return len(state) > 0 && !slices.Contains(state, "INCOMPLETE")
+	})
+	return w.neighbor(addr)
+}
+
+// send has the client's kernel send something to addr.
+func (w *wire) send(addr netip.Addr) {
 	nstest.Do(w.t, w.client, func() {
 		conn, err := net.Dial("udp", netip.AddrPortFrom(addr, 9).String())
 		if err != nil {
@@ -168,11 +217,6 @@ func (w *wire) resolve(addr netip.Addr) (layer2.MAC, bool) {
 		defer conn.Close()
 		_, _ = conn.Write([]byte("?"))
 	})
-	poll(func() bool {
-		_, state := w.entry(addr)
-		return len(state) > 0 && !slices.Contains(state, "INCOMPLETE")
-	})
-	return w.neighbor(addr)
 }
 
 // confirm has the client's kernel probe the neighbour that it has, by unicast.
