@@ -50,7 +50,7 @@ var rooms = []room{
 	{path: "cmd", why: "it wires everything together", own: []string{"..."}, libs: []string{""}},
 	{path: "charts/kontena-network-lb", why: "its tests compare what it renders with config and the reports", own: []string{"config", "kube/reports"},
 		libs: []string{"helm.sh/helm/v3", "k8s.io", "sigs.k8s.io/yaml", "go.yaml.in/yaml/v3"}},
-	{path: "examples", why: "it shows what a package of ours does alone", own: []string{"ipam", "bgp", "bgp/gobgp", "bgp/neigh"}},
+	{path: "examples", why: "it shows what a package of ours does alone", own: []string{"ipam", "bgp", "bgp/gobgp", "bgp/neigh", "layer2", "layer2/..."}},
 	{path: "internal", why: "it is test machinery", libs: []string{"github.com/vishvananda/netns", "golang.org/x"}},
 }
 

@@ -4,6 +4,7 @@ package rawsock_test
 
 import (
 	"bytes"
+	"encoding"
 	"fmt"
 	"io"
 	"net"
@@ -312,16 +313,26 @@ func TestNetnsManyAddresses(t *testing.T) {
 
 const answerEnv = "RAWSOCK_TEST_ANSWER"
 
-// TestMain is also the program of TestNetnsCapability: it answers for an address until its input ends.
+// TestMain is also the program of TestNetnsCapability and BenchmarkNetnsAnswers: it answers for addresses until its input
+// ends. They are written as the first one, their number and how far they are apart.
 func TestMain(m *testing.M) {
-	addr, err := netip.ParseAddr(os.Getenv(answerEnv))
-	if err != nil {
+	var first netip.Addr
+	var count, step int
+	if _, err := fmt.Sscan(os.Getenv(answerEnv), &text{&first}, &count, &step); err != nil {
 		os.Exit(m.Run())
+	}
+	var claims []layer2.Claim
+	for addr := first; len(claims) < count; {
+		claims = append(claims, layer2.Claim{Addr: addr})
+		for range step {
+			addr = addr.Next()
+		}
 	}
 	transport, err := rawsock.Open(rawsock.Options{})
 	if err == nil {
 		responder := layer2.NewResponder(transport, layer2.Options{})
-		err = responder.Set([]layer2.Claim{{Addr: addr}})
+		err = responder.Set(claims)
+		fmt.Println("answering")
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 	if err != nil {
@@ -330,13 +341,24 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// text scans a word.
+type text struct{ encoding.TextUnmarshaler }
+
+func (t *text) Scan(state fmt.ScanState, _ rune) error {
+	word, err := state.Token(true, nil)
+	if err != nil {
+		return err
+	}
+	return t.UnmarshalText(word)
+}
+
 // CAP_NET_RAW is all that it takes.
 func TestNetnsCapability(t *testing.T) {
 	onWire(t, func(t *testing.T, w *wire) {
 		for _, a := range both {
 			caps := []string{"--bounding-set=-all,+net_raw", "--inh-caps=-all,+net_raw", os.Args[0]}
 			cmd := exec.Command("setpriv", caps...)
-			cmd.Env = append(os.Environ(), answerEnv+"="+a.String())
+			cmd.Env = append(os.Environ(), answerEnv+"="+a.String()+" 1 1")
 			cmd.Stderr = os.Stderr
 			input, err := cmd.StdinPipe()
 			if err == nil {

@@ -57,3 +57,15 @@ func TestReadNews(t *testing.T) {
 		}
 	}
 }
+
+// Whatever comes, it is read without a panic, and what is not understood asks for a look at everything.
+func FuzzReadNews(f *testing.F) {
+	f.Add(linkMessage(unix.RTM_NEWLINK, unix.IFF_UP, 3))
+	f.Add(append(linkMessage(unix.RTM_DELLINK, 0, 0), message(unix.RTM_NEWROUTE, 2, 0)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n := readNews(b)
+		if len(n.unseen) > 0 && !n.links {
+			t.Errorf("%+v: an interface was interrupted, and no link has changed", n)
+		}
+	})
+}

@@ -57,7 +57,7 @@ func onWire(t *testing.T, body func(t *testing.T, w *wire)) {
 }
 
 // build makes the network: node and client on a bridge in the middle.
-func build(t *testing.T, node, client, middle string) {
+func build(t testing.TB, node, client, middle string) {
 	t.Helper()
 	run := func(line string) { nstest.Run(t, "ip", strings.Fields(line)...) }
 	for _, ns := range []string{node, client} {
@@ -154,11 +154,10 @@ func (w *wire) settled(frames uint64) {
 	}
 }
 
-// onNode runs a command on the node, and returns its output.
-func (w *wire) onNode(line string) string {
+// onNode runs a command on the node.
+func (w *wire) onNode(line string) {
 	words := strings.Fields(line)
-	out, _ := exec.Command(words[0], words[1:]...).CombinedOutput()
-	return string(out)
+	nstest.Run(w.t, words[0], words[1:]...)
 }
 
 // must runs a command on the client that is to succeed.
