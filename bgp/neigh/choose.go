@@ -2,7 +2,6 @@ package neigh
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -99,14 +98,14 @@ func onLink(addrs []address, a netip.Addr) bool {
 // there is none.
 func linkLocal(link string, addrs []address, present netip.Addr) (netip.Addr, error) {
 	var fit []address
-	why := fmt.Errorf("interface %s has no IPv6 link-local address", link)
+	why := lacks("interface %s has no IPv6 link-local address", link)
 	for _, a := range addrs {
 		switch {
 		case !a.addr().Is6() || !a.addr().IsLinkLocalUnicast():
 		case a.duplicate:
-			why = fmt.Errorf("the address %s of interface %s is a duplicate: another host has it (RFC 4862)", a.addr(), link)
+			why = lacks("the address %s of interface %s is a duplicate: another host has it (RFC 4862)", a.addr(), link)
 		case a.tentative:
-			why = fmt.Errorf("the address %s of interface %s is tentative: it is being checked for duplicates (RFC 4862)", a.addr(), link)
+			why = lacks("the address %s of interface %s is tentative: it is being checked for duplicates (RFC 4862)", a.addr(), link)
 		default:
 			fit = append(fit, a)
 		}

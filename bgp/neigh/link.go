@@ -2,6 +2,7 @@ package neigh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -18,6 +19,13 @@ type view struct {
 	mac   string     // raw octets
 	addr  netip.Addr // ours, link-local, without zone
 }
+
+// unusable says, in words for a person, what an interface lacks. It stays so until the kernel tells of a change.
+type unusable string
+
+func (u unusable) Error() string { return string(u) }
+
+func lacks(format string, args ...any) unusable { return unusable(fmt.Sprintf(format, args...)) }
 
 // message is a router's advertisement, or somebody's solicitation of routers.
 type message struct {
@@ -40,8 +48,8 @@ type wire interface {
 
 // kernel is what a link needs of the system.
 type kernel interface {
-	// look finds a link that is up and has carrier and an address, the present one if that is still there; the error
-	// says in words which of these it lacks.
+	// look finds a link that is up and has carrier and an address, the present one if that is still there. What of this
+	// is missing is an unusable; another error is that it could not be found out.
 	look(name string, present netip.Addr) (view, error)
 	open(v view) (wire, error)
 }
@@ -58,7 +66,7 @@ type link struct {
 	heard   chan heard // from the wire
 	closed  chan struct{}
 	trouble error     // why there is no wire
-	again   time.Time // when to open one; zero: when the interface has changed
+	again   time.Time // when to try again; zero: when the interface has changed
 	found   discovery
 
 	mu     sync.Mutex
@@ -144,7 +152,11 @@ func (l *link) inspect(now time.Time) {
 		l.found = discovery{}
 	}
 	l.view, l.trouble, l.again = v, err, time.Time{}
+	if errors.As(err, new(unusable)) {
+		return
+	}
 	if err != nil {
+		l.fail(now, err)
 		return
 	}
 	w, err := l.kernel.open(v)

@@ -17,7 +17,7 @@ var _ kernel = linux{}
 func (linux) look(name string, present netip.Addr) (view, error) {
 	found, err := netlink.LinkByName(name)
 	if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) {
-		return view{}, fmt.Errorf("there is no interface %s", name)
+		return view{}, lacks("there is no interface %s", name)
 	}
 	if err != nil {
 		return view{}, fmt.Errorf("looking up interface %s: %w", name, err)
@@ -25,9 +25,9 @@ func (linux) look(name string, present netip.Addr) (view, error) {
 	attrs := found.Attrs()
 	switch {
 	case attrs.RawFlags&unix.IFF_UP == 0:
-		return view{}, fmt.Errorf("interface %s is down", attrs.Name)
+		return view{}, lacks("interface %s is down", attrs.Name)
 	case attrs.RawFlags&unix.IFF_LOWER_UP == 0:
-		return view{}, fmt.Errorf("interface %s has no carrier", attrs.Name)
+		return view{}, lacks("interface %s has no carrier", attrs.Name)
 	}
 	addrs, err := addressesOf(found)
 	if err != nil {

@@ -81,7 +81,7 @@ func (n *node) waits(what string, good func(bgp.Local, error) bool) bgp.Local {
 		select {
 		case <-n.changed:
 		case <-enough:
-			n.t.Fatalf("waiting for %s: still %+v, %v", what, l, err)
+			n.t.Fatalf("waiting for %s: still %+v, %v, with\n%s", what, l, err, nstest.Run(n.t, "ip", "-n", n.name, "addr"))
 		}
 	}
 }

@@ -175,7 +175,7 @@ func TestSearchFindsARouter(t *testing.T) {
 
 func TestSearchFollowsTheInterface(t *testing.T) {
 	searchOver(t, func(c *cable, s *search) {
-		c.set(func() { c.missing = errors.New("there is no interface eth1") })
+		c.set(func() { c.missing = lacks("there is no interface eth1") })
 		_, _ = s.way("eth1")
 		says(t, s, true, netip.Addr{}, "there is no interface eth1")
 		time.Sleep(time.Hour)
@@ -203,9 +203,18 @@ func TestSearchFollowsTheInterface(t *testing.T) {
 		if c.opened != 3 || len(c.plugs) != 1 {
 			t.Errorf("%d sockets opened, %d still open", c.opened, len(c.plugs))
 		}
-		c.set(func() { c.missing = errors.New("interface eth1 has no carrier") })
+		c.set(func() { c.missing = lacks("interface eth1 has no carrier") })
 		s.look()
 		says(t, s, true, netip.Addr{}, "interface eth1 has no carrier")
+
+		// What could not be found out is asked again, without news.
+		c.set(func() { c.missing = errors.New("looking up interface eth1: interrupted") })
+		s.look()
+		says(t, s, true, netip.Addr{}, "looking up interface eth1: interrupted")
+		time.Sleep(time.Minute)
+		c.set(func() { c.missing = nil })
+		time.Sleep(retry)
+		says(t, s, true, routerB, "")
 	})
 }
 

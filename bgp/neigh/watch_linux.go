@@ -2,10 +2,13 @@ package neigh
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"time"
 
-	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // calm is the least time between two reports of changes.
@@ -32,20 +35,15 @@ func (r *Resolver) Watch(ctx context.Context, changed func()) error {
 
 // watch lasts as long as one subscription, or until ctx ends.
 func watch(ctx context.Context, routers *search, changed func()) error {
-	done := make(chan struct{})
-	defer close(done)
-	addrs, links := make(chan netlink.AddrUpdate, 64), make(chan netlink.LinkUpdate, 64)
-	if err := netlink.AddrSubscribe(addrs, done); err != nil {
-		return fmt.Errorf("subscribing to address changes: %w", err)
+	events, err := subscribe()
+	if err != nil {
+		return fmt.Errorf("subscribing to changes of links and addresses: %w", err)
 	}
-	// Whoever sends has to be drained until it sees done.
-	defer func() { go drain(addrs) }()
-	if err := netlink.LinkSubscribe(links, done); err != nil {
-		return fmt.Errorf("subscribing to link changes: %w", err)
-	}
-	defer func() { go drain(links) }()
-	follow(ctx, addrs, links, routers, changed)
-	// Broken, by too many changes at once for instance: begin anew.
+	defer func() { _ = events.Close() }()
+	moved := make(chan struct{}, 1)
+	go read(events, moved)
+	follow(ctx, moved, routers, changed)
+	// Broken: begin anew.
 	select {
 	case <-ctx.Done():
 	case <-time.After(calm):
@@ -53,9 +51,40 @@ func watch(ctx context.Context, routers *search, changed func()) error {
 	return nil
 }
 
-// follow lasts until a channel is closed or ctx ends.
-func follow(ctx context.Context, addrs <-chan netlink.AddrUpdate, links <-chan netlink.LinkUpdate, routers *search, changed func()) {
-	moved, news := true, true // the kernel's part, and all
+// subscribe opens a netlink socket that tells of changes to interfaces and their addresses. Those of package netlink do
+// not end when they are closed, and may then take a message from whoever has the descriptor next.
+func subscribe() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "netlink"), nil
+}
+
+// read tells of messages until there are no more. What they say is not used: some get lost when many come at once
+// (ENOBUFS), and a look at what there is now shows it all.
+func read(events io.Reader, moved chan<- struct{}) {
+	defer close(moved)
+	b := make([]byte, 1<<16)
+	for {
+		if _, err := events.Read(b); err != nil && !errors.Is(err, unix.ENOBUFS) {
+			return
+		}
+		select {
+		case moved <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// follow lasts until moved is closed or ctx ends.
+func follow(ctx context.Context, moved <-chan struct{}, routers *search, changed func()) {
+	look, news := true, true // at the kernel's part, of anything
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	quiet := timer.C
@@ -65,10 +94,8 @@ func follow(ctx context.Context, addrs <-chan netlink.AddrUpdate, links <-chan n
 		select {
 		case <-ctx.Done():
 			return
-		case _, ok = <-addrs:
-			moved, news = true, true
-		case _, ok = <-links:
-			moved, news = true, true
+		case _, ok = <-moved:
+			look, news = true, true
 		case <-routers.news:
 			news = true
 		case now := <-inquiries.C:
@@ -79,17 +106,12 @@ func follow(ctx context.Context, addrs <-chan netlink.AddrUpdate, links <-chan n
 		if !news || quiet != nil {
 			continue
 		}
-		if moved {
+		if look {
 			routers.look()
 		}
 		changed()
-		moved, news = false, false
+		look, news = false, false
 		timer.Reset(calm)
 		quiet = timer.C
-	}
-}
-
-func drain[T any](c <-chan T) {
-	for range c {
 	}
 }
