@@ -26,8 +26,8 @@ var (
 // root is the module's folder.
 const root = "../.."
 
-// cluster returns a lab with the product's image on its nodes. It is brought up once.
-func cluster(t testing.TB) *lab.Cluster {
+// able skips what this run or this machine does not do.
+func able(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("brings up a Kubernetes cluster; not with -short")
@@ -35,8 +35,15 @@ func cluster(t testing.TB) *lab.Cluster {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to bring up a Kubernetes cluster in network namespaces")
 	}
-	if theCluster == nil {
-		c, err := bringUp(context.Background())
+}
+
+// cluster returns a lab of these families with the product's image on its nodes. One is brought up for as long as
+// nobody asks for other families.
+func cluster(t testing.TB, families lab.Families) *lab.Cluster {
+	t.Helper()
+	able(t)
+	if theCluster == nil || theCluster.Families() != families {
+		c, err := bringUp(context.Background(), families)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,13 +54,15 @@ func cluster(t testing.TB) *lab.Cluster {
 
 var theCluster *lab.Cluster
 
-func bringUp(ctx context.Context) (*lab.Cluster, error) {
+func bringUp(ctx context.Context, families lab.Families) (*lab.Cluster, error) {
 	if !*keep { // start from nothing
 		if err := lab.Down(ctx, progress); err != nil {
 			return nil, err
 		}
 	}
-	c, err := lab.Up(ctx, progress)
+	opts := progress
+	opts.Families = families
+	c, err := lab.Up(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +89,7 @@ func TestMain(m *testing.M) {
 
 // saveLogs keeps what explains a failure.
 func saveLogs() {
-	dir := filepath.Join(root, "build", "lab-logs")
+	dir := filepath.Join(root, "build", "lab-logs", theCluster.Families().String())
 	if err := theCluster.SaveLogs(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "saving the logs:", err)
 	}
@@ -88,27 +97,40 @@ func saveLogs() {
 }
 
 func TestE2E(t *testing.T) {
-	c := cluster(t)
-	testscript.RunT(inTurn{t}, testscript.Params{
-		Dir:           "testdata",
-		UpdateScripts: *update,
-		Setup: func(e *testscript.Env) error {
-			folder, err := filepath.Abs(root)
-			e.Setenv("ROOT", folder)
-			return err
-		},
-		Cmds: scriptCommands(c),
-	})
+	able(t)
+	told, err := stories("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, families := range []lab.Families{lab.Dual, lab.IPv4, lab.IPv6} {
+		testscript.RunT(inTurn{t, families}, testscript.Params{
+			Files:         told[families],
+			UpdateScripts: *update,
+			Setup: func(e *testscript.Env) error {
+				folder, err := filepath.Abs(root)
+				e.Setenv("ROOT", folder)
+				return err
+			},
+			Cmds: scriptCommands(),
+		})
+	}
 }
 
 // inTurn runs the stories one after the other: they share the cluster.
-type inTurn struct{ *testing.T }
+type inTurn struct {
+	*testing.T
+	families lab.Families
+}
 
 // Run implements testscript.T.
 func (t inTurn) Run(name string, f func(testscript.T)) {
-	t.T.Run(name, func(t *testing.T) {
-		t.Cleanup(func() { tidy(t, theCluster) })
-		f(inTurn{t})
+	t.T.Run(name, func(story *testing.T) {
+		if theCluster != nil && theCluster.Families() != t.families && t.Failed() {
+			saveLogs() // they go with this cluster
+		}
+		c := cluster(story, t.families)
+		story.Cleanup(func() { tidy(story, c) })
+		f(inTurn{story, t.families})
 	})
 }
 
