@@ -16,6 +16,7 @@ import (
 
 	"github.com/kontena/network-lb/lab"
 	"github.com/kontena/network-lb/lab/addon"
+	"github.com/kontena/network-lb/lab/image"
 )
 
 var (
@@ -52,7 +53,10 @@ func cluster(t testing.TB, families lab.Families) *lab.Cluster {
 	return theCluster
 }
 
-var theCluster *lab.Cluster
+var (
+	theCluster *lab.Cluster
+	theImage   string // tarball of the product's image: built once, for all clusters
+)
 
 func bringUp(ctx context.Context, families lab.Families) (*lab.Cluster, error) {
 	if !*keep { // start from nothing
@@ -66,15 +70,31 @@ func bringUp(ctx context.Context, families lab.Families) (*lab.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, addon.Import(ctx, c, root)
+	if theImage == "" {
+		tar := filepath.Join(files, "network-lb.tar")
+		if _, err := image.Product(ctx, root, "", tar); err != nil {
+			return nil, err
+		}
+		theImage = tar
+	}
+	return c, c.ImportImage(ctx, theImage)
 }
 
 // progress shows what takes long.
 var progress = lab.Options{Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
 
+// files is a folder that goes when all tests have run.
+var files string
+
 func TestMain(m *testing.M) {
 	flag.Parse()
+	var err error
+	if files, err = os.MkdirTemp("", "network-lb-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	_ = os.RemoveAll(files)
 	if theCluster != nil && !*keep {
 		if code != 0 {
 			saveLogs()
