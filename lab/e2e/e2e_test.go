@@ -123,8 +123,9 @@ func TestE2E(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, families := range []lab.Families{lab.Dual, lab.IPv4, lab.IPv6} {
-		testscript.RunT(inTurn{t, families}, testscript.Params{
-			Files:         told[families],
+		files := told[families]
+		testscript.RunT(inTurn{t, families, files[len(files)-1]}, testscript.Params{
+			Files:         files,
 			UpdateScripts: *update,
 			Setup: func(e *testscript.Env) error {
 				folder, err := filepath.Abs(root)
@@ -140,6 +141,7 @@ func TestE2E(t *testing.T) {
 type inTurn struct {
 	*testing.T
 	families lab.Families
+	last     string // file of the last one
 }
 
 // Run implements testscript.T.
@@ -149,8 +151,15 @@ func (t inTurn) Run(name string, f func(testscript.T)) {
 			saveLogs() // they go with this cluster
 		}
 		c := cluster(story, t.families)
-		story.Cleanup(func() { tidy(story, c) })
-		f(inTurn{story, t.families})
+		story.Cleanup(func() {
+			if story.Failed() {
+				explain(story, c)
+			}
+			if *keep || t.families == lab.Dual || name+".txtar" != filepath.Base(t.last) {
+				tidy(story, c) // else the cluster goes
+			}
+		})
+		f(inTurn{T: story})
 	})
 }
 
@@ -164,9 +173,6 @@ func (inTurn) Verbose() bool { return testing.Verbose() }
 func tidy(t testing.TB, c *lab.Cluster) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	if t.Failed() {
-		explain(ctx, t, c)
-	}
 	_, err := c.Kubectl(ctx, "delete", "service,deployment", "--selector", "!component", "--wait=true") // not Service kubernetes
 	errs := []error{err, addon.Uninstall(c)}
 	for _, namespace := range []string{"default", addon.Namespace} { // last, since an end has Events too
@@ -179,7 +185,9 @@ func tidy(t testing.TB, c *lab.Cluster) {
 }
 
 // explain shows what a person would look at first.
-func explain(ctx context.Context, t testing.TB, c *lab.Cluster) {
+func explain(t testing.TB, c *lab.Cluster) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	for _, args := range [][]string{
 		{"get", "services,pods", "--all-namespaces", "-o", "wide"},
 		{"get", "events", "--all-namespaces", "--sort-by", ".lastTimestamp"},

@@ -92,7 +92,6 @@ func configure(c *lab.Cluster, router lab.Host, lines ...string) error {
 	return err
 }
 
-	"net/netip"
 // port sets the port of the LAN's switch that a host is at up or down.
 func port(host, state string) error {
 	out, err := exec.Command("ip", "-netns", lab.Prefix+lab.LAN, "link", "set", host, state).CombinedOutput()
@@ -144,7 +143,7 @@ func signal(ctx context.Context, c *lab.Cluster, node, name string) (string, err
 		if [ "$(stat -L -c %i /proc/$p/ns/net)" = "$here" ]; then kill -`+name+` $p && echo $p; fi; done | grep .`)
 }
 
-var macPattern = regexp.MustCompile(`\[([0-9A-Fa-f:]{17})\]`)
+var macPattern = regexp.MustCompile(`(?:\[|link-layer address: )([0-9A-Fa-f:]{17})`)
 
 // answers asks for the address by ARP or NDP and returns the names of the nodes whose MAC came back.
 func answers(ctx context.Context, c *lab.Cluster, address string) (string, error) {
