@@ -22,6 +22,7 @@ type Cluster struct {
 	state    string
 	pki      pki
 	binaries binaries
+	families Families
 	tools    map[string]string
 }
 
@@ -41,12 +42,17 @@ func Attach() (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the lab's state: %w", err)
 	}
-	return newCluster(StateDir, s.Binaries, tools), nil
+	return newCluster(StateDir, s, tools), nil
 }
 
-func newCluster(state string, b binaries, tools map[string]string) *Cluster {
-	return &Cluster{state: state, pki: pki(filepath.Join(state, "pki")), binaries: b, tools: tools}
+func newCluster(state string, s summary, tools map[string]string) *Cluster {
+	return &Cluster{
+		state: state, pki: pki(filepath.Join(state, "pki")), binaries: s.Binaries, families: s.Families, tools: tools,
+	}
 }
+
+// Families returns those that the cluster has.
+func (c *Cluster) Families() Families { return c.families }
 
 func (c *Cluster) processes() process.Group { return processes(c.state) }
 

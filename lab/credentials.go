@@ -3,6 +3,7 @@ package lab
 import (
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,7 @@ func kubeconfigFile(state, name string) string {
 func tokensFile(state string) string { return filepath.Join(state, "tokens.csv") }
 
 // makeCredentials gives each user a token and a kubeconfig, and writes the API server's list of tokens.
-func makeCredentials(state string, p pki) error {
+func makeCredentials(state string, p pki, f Families) error {
 	ca, err := os.ReadFile(p.file("ca.crt"))
 	if err != nil {
 		return err
@@ -50,16 +51,16 @@ func makeCredentials(state string, p pki) error {
 	for _, u := range accounts() {
 		token := rand.Text()
 		fmt.Fprintf(&tokens, "%s,%s,%s,%q\n", token, u.name, u.name, u.group)
-		if err := clientcmd.WriteToFile(kubeconfig(u.name, token, ca), kubeconfigFile(state, u.name)); err != nil {
+		if err := clientcmd.WriteToFile(kubeconfig(u.name, token, apiURL(f), ca), kubeconfigFile(state, u.name)); err != nil {
 			return fmt.Errorf("writing the kubeconfig of %s: %w", u.name, err)
 		}
 	}
 	return os.WriteFile(tokensFile(state), []byte(tokens.String()), 0o600)
 }
 
-func kubeconfig(name, token string, ca []byte) clientcmdapi.Config {
+func kubeconfig(name, token, server string, ca []byte) clientcmdapi.Config {
 	config := clientcmdapi.NewConfig()
-	config.Clusters["lab"] = &clientcmdapi.Cluster{Server: apiURL(), CertificateAuthorityData: ca}
+	config.Clusters["lab"] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: ca}
 	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
 	config.Contexts["lab"] = &clientcmdapi.Context{Cluster: "lab", AuthInfo: name, Namespace: "default"}
 	config.CurrentContext = "lab"
@@ -69,10 +70,10 @@ func kubeconfig(name, token string, ca []byte) clientcmdapi.Config {
 // apiPort is the API server's.
 const apiPort = 6443
 
-func apiURL() string {
+func apiURL(f Families) string {
 	control, err := HostNamed(Control)
 	if err != nil {
 		panic(err) // a constant of this package
 	}
-	return fmt.Sprintf("https://%s:%d", control.LANAddrs()[0], apiPort)
+	return "https://" + netip.AddrPortFrom(control.LANAddrs(f)[0], apiPort).String()
 }

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Topology draws the lab for a terminal.
-func Topology() string {
-	var d drawing
+// Topology draws a lab whose cluster has these families for a terminal.
+func Topology(f Families) string {
+	d := drawing{families: f}
 	d.row(hostsWhere(func(h Host) bool { return h.WAN && !h.LAN }))
 	d.line("network behind the routers: " + WANv4 + "  " + WANv6)
 	d.row(Routers())
@@ -23,7 +23,8 @@ const column = 15
 // drawing grows downwards, a row of hosts or a network at a time.
 type drawing struct {
 	strings.Builder
-	cables string // of the row above the next line
+	families Families
+	cables   string // of the row above the next line
 }
 
 // row draws hosts beside each other: name, what it is, last parts of the address.
@@ -32,7 +33,7 @@ func (d *drawing) row(hosts []Host) {
 	for _, h := range hosts {
 		fmt.Fprintf(&names, "%-*s", column, h.Name)
 		fmt.Fprintf(&kinds, "%-*s", column, h.kind())
-		fmt.Fprintf(&numbers, "%-*s", column, fmt.Sprintf(".%d ::%d", h.Number, h.Number))
+		fmt.Fprintf(&numbers, "%-*s", column, h.numbers(d.families))
 		fmt.Fprintf(&cables, "%-*s", column, "  |")
 	}
 	if d.cables != "" {
@@ -52,6 +53,14 @@ func (d *drawing) line(title string) {
 }
 
 func (d *drawing) text(s string) { d.WriteString("  " + strings.TrimRight(s, " ") + "\n") }
+
+// numbers are the last parts of its addresses.
+func (h Host) numbers(f Families) string {
+	if !h.inCluster() {
+		f = Dual
+	}
+	return strings.Join(pick(f, [2]string{fmt.Sprintf(".%d", h.Number), fmt.Sprintf("::%d", h.Number)}), " ")
+}
 
 // kind says in a few letters what a host is.
 func (h Host) kind() string {

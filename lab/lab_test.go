@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestTopologyDrawing(t *testing.T) {
 	golden := filepath.Join("testdata", "topology.txt")
-	got := Topology()
+	got := Topology(Dual)
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -34,6 +34,11 @@ func TestTopologyDrawing(t *testing.T) {
 		if !strings.Contains(got, name) {
 			t.Errorf("the drawing lacks %s", name)
 		}
+	}
+	// A cluster of one family: only its own hosts have one.
+	want = []byte("  .100 ::100     ::11           ::12           ::13           ::10\n")
+	if got := Topology(IPv6); !strings.Contains(got, string(want)) {
+		t.Errorf("the drawing with IPv6 alone lacks %q:\n%s", want, got)
 	}
 }
 
@@ -59,8 +64,8 @@ func TestAddressesAreUniqueAndOutsideOfPools(t *testing.T) {
 	}
 	for _, h := range Hosts {
 		if h.LAN {
-			check(h, h.LANAddrs()[0], lan4)
-			check(h, h.LANAddrs()[1], lan6)
+			check(h, h.LANAddrs(Dual)[0], lan4)
+			check(h, h.LANAddrs(Dual)[1], lan6)
 		}
 		if h.WAN {
 			check(h, h.WANAddrs()[0], wan4)
@@ -72,7 +77,7 @@ func TestAddressesAreUniqueAndOutsideOfPools(t *testing.T) {
 func TestPodNetworksAreInTheClusterOnes(t *testing.T) {
 	all := [2]netip.Prefix{netip.MustParsePrefix(PodsV4), netip.MustParsePrefix(PodsV6)}
 	for _, node := range Nodes() {
-		for i, pods := range node.PodCIDRs() {
+		for i, pods := range node.PodCIDRs(Dual) {
 			if !all[i].Overlaps(pods) || all[i].Bits() > pods.Bits() {
 				t.Errorf("pods of %s are in %s, outside of %s", node.Name, pods, all[i])
 			}
@@ -81,13 +86,13 @@ func TestPodNetworksAreInTheClusterOnes(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	count := func(name string) (defaults, pods, hops int) {
+	count := func(name string, f Families) (defaults, pods, hops int) {
 		t.Helper()
 		h, err := HostNamed(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range h.routes() {
+		for _, r := range h.routes(f) {
 			if r.to.Bits() == 0 {
 				defaults++
 				hops += len(r.via)
@@ -99,15 +104,19 @@ func TestRoutes(t *testing.T) {
 	}
 	for _, test := range []struct {
 		host                 string
+		families             Families
 		defaults, pods, hops int
 	}{
-		{Far, 2, 0, 4},
-		{Client, 2, 0, 4},
-		{Node1, 2, 4, 4},   // the two other nodes, both families
-		{Control, 0, 6, 0}, // all three nodes
-		{FRR1, 0, 0, 0},
+		{Far, Dual, 2, 0, 4},
+		{Client, Dual, 2, 0, 4},
+		{Node1, Dual, 2, 4, 4},   // the two other nodes, both families
+		{Control, Dual, 0, 6, 0}, // all three nodes
+		{FRR1, Dual, 0, 0, 0},
+		{Client, IPv6, 2, 0, 4}, // not in the cluster
+		{Node1, IPv6, 1, 2, 2},
+		{Control, IPv4, 0, 3, 0},
 	} {
-		defaults, pods, hops := count(test.host)
+		defaults, pods, hops := count(test.host, test.families)
 		if defaults != test.defaults || pods != test.pods || hops != test.hops {
 			t.Errorf("%s has %d default routes over %d neighbours and %d to pods, want %d over %d and %d",
 				test.host, defaults, hops, pods, test.defaults, test.hops, test.pods)
@@ -136,14 +145,10 @@ func TestKubernetesVersion(t *testing.T) {
 }
 
 func TestNodeFilesParse(t *testing.T) {
-	node := Nodes()[0]
-	data := map[string]any{
-		"Runc": "/x/runc", "CNI": "/x/cni", "Pods": node.PodCIDRs(), "Socket": containerdSocketFile, "Cgroup": "/x",
-	}
-	render := func(content string) []byte {
+	render := func(f Families, content string) []byte {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), "file")
-		if err := writeTemplate(file, content, data); err != nil {
+		if err := writeTemplate(file, content, nodeData(Nodes()[0], f, "/x/runc", "/x/cni")); err != nil {
 			t.Fatal(err)
 		}
 		out, err := os.ReadFile(file)
@@ -152,14 +157,33 @@ func TestNodeFilesParse(t *testing.T) {
 		}
 		return out
 	}
-	var kubelet map[string]any
-	if err := yaml.UnmarshalStrict(render(kubeletConfig), &kubelet); err != nil || kubelet["cgroupRoot"] != "/x" {
-		t.Errorf("kubelet.yaml: %v, cgroupRoot %v", err, kubelet["cgroupRoot"])
+	for _, test := range []struct {
+		families        Families
+		listen, subnets string
+	}{
+		{Dual, "::", `[[{"subnet":"10.244.1.0/24"}],[{"subnet":"fd00:10:244:1::/64"}]] [{"dst":"0.0.0.0/0"},{"dst":"::/0"}]`},
+		{IPv4, "0.0.0.0", `[[{"subnet":"10.244.1.0/24"}]] [{"dst":"0.0.0.0/0"}]`},
+		{IPv6, "::", `[[{"subnet":"fd00:10:244:1::/64"}]] [{"dst":"::/0"}]`},
+	} {
+		var kubelet map[string]any
+		if err := yaml.UnmarshalStrict(render(test.families, kubeletConfig), &kubelet); err != nil || kubelet["address"] != test.listen {
+			t.Errorf("%s: kubelet.yaml: %v, address %v, want %s", test.families, err, kubelet["address"], test.listen)
+		}
+		var cni struct {
+			Plugins []struct {
+				IPAM struct{ Ranges, Routes json.RawMessage }
+			}
+		}
+		text := render(test.families, cniConfig)
+		if err := json.Unmarshal(text, &cni); err != nil || len(cni.Plugins) != 1 {
+			t.Fatalf("%s: cni.json: %v\n%s", test.families, err, text)
+		}
+		ipam := cni.Plugins[0].IPAM
+		if got := strings.ReplaceAll(string(ipam.Ranges)+"\x00"+string(ipam.Routes), " ", ""); strings.ReplaceAll(got, "\x00", " ") != test.subnets {
+			t.Errorf("%s: cni.json has %q, want %s", test.families, got, test.subnets)
+		}
 	}
-	if cni := render(cniConfig); !json.Valid(cni) || !strings.Contains(string(cni), "fd00:10:244:1::/64") {
-		t.Errorf("cni.json:\n%s", cni)
-	}
-	if toml := render(containerdConfig); !strings.Contains(string(toml), `BinaryName = "/x/runc"`) {
+	if toml := render(Dual, containerdConfig); !strings.Contains(string(toml), `BinaryName = "/x/runc"`) {
 		t.Errorf("containerd.toml:\n%s", toml)
 	}
 }

@@ -24,7 +24,7 @@ const (
 
 // makeNetwork makes the namespaces, the cables between them, addresses and routes. Nothing of it touches the
 // machine's own network.
-func makeNetwork() error {
+func makeNetwork(f Families) error {
 	for _, name := range append([]string{LAN, WAN}, HostNames()...) {
 		if err := namespace.AddNet(Prefix + name); err != nil {
 			return err
@@ -36,12 +36,12 @@ func makeNetwork() error {
 		}
 	}
 	for _, h := range Hosts {
-		if err := h.connect(); err != nil {
+		if err := h.connect(f); err != nil {
 			return fmt.Errorf("connecting %s: %w", h.Name, err)
 		}
 	}
 	for _, h := range Hosts {
-		if err := h.addRoutes(); err != nil {
+		if err := h.addRoutes(f); err != nil {
 			return fmt.Errorf("adding routes of %s: %w", h.Name, err)
 		}
 	}
@@ -88,8 +88,8 @@ func makeSwitch(name string) error {
 }
 
 // connect plugs the host into its networks and gives it its addresses.
-func (h Host) connect() error {
-	if err := h.setSysctls(); err != nil {
+func (h Host) connect(f Families) error {
+	if err := h.setSysctls(f); err != nil {
 		return err
 	}
 	nl, err := open(h.Name)
@@ -105,12 +105,13 @@ func (h Host) connect() error {
 		return err
 	}
 	if h.LAN {
-		if err := h.plug(nl, LAN, lanInterface, h.LANAddrs()); err != nil {
+		if err := h.plug(nl, LAN, lanInterface, h.LANAddrs(f)); err != nil {
 			return err
 		}
 	}
 	if h.WAN {
-		return h.plug(nl, WAN, h.wanInterface(), h.WANAddrs())
+		addrs := h.WANAddrs()
+		return h.plug(nl, WAN, h.wanInterface(), addrs[:])
 	}
 	return nil
 }
@@ -124,7 +125,7 @@ func (h Host) wanInterface() string {
 }
 
 // plug lays a cable: one end is the host's interface, the other a port of the switch that has the host's name.
-func (h Host) plug(nl inside, network, name string, addrs [2]netip.Addr) error {
+func (h Host) plug(nl inside, network, name string, addrs []netip.Addr) error {
 	sw, err := open(network)
 	if err != nil {
 		return err
@@ -161,8 +162,8 @@ func (h Host) plug(nl inside, network, name string, addrs [2]netip.Addr) error {
 }
 
 // setSysctls makes the namespace behave as a host of a data centre: addresses are usable at once, flows are
-// spread by their ports, and nodes and routers forward.
-func (h Host) setSysctls() error {
+// spread by their ports, and nodes and routers forward. What has no IPv6 has it turned off.
+func (h Host) setSysctls(f Families) error {
 	settings := map[string]string{
 		"net.ipv6.conf.all.disable_ipv6":       "0",
 		"net.ipv6.conf.default.disable_ipv6":   "0",
@@ -174,6 +175,10 @@ func (h Host) setSysctls() error {
 		"net.ipv4.conf.default.rp_filter":      "0",
 		"net.ipv4.conf.default.send_redirects": "0",
 		"net.ipv4.conf.all.send_redirects":     "0",
+	}
+	if f == IPv4 && h.inCluster() {
+		settings["net.ipv6.conf.all.disable_ipv6"] = "1"
+		settings["net.ipv6.conf.default.disable_ipv6"] = "1"
 	}
 	if h.Node > 0 || h.ASN > 0 {
 		settings["net.ipv4.ip_forward"] = "1"

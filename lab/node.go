@@ -82,13 +82,7 @@ func (c *Cluster) makeNodeFiles(node Host) error {
 	for _, folder := range nodeFolders {
 		binds = append(binds, namespace.Bind{Source: nodeFile(c.state, node.Name, folder), Target: folder})
 	}
-	data := map[string]any{
-		"Runc":   c.binaries.Runc,
-		"CNI":    c.tools["cni"],
-		"Pods":   node.PodCIDRs(),
-		"Socket": containerdSocketFile,
-		"Cgroup": "/" + cgroupName(node.Name),
-	}
+	data := nodeData(node, c.families, c.binaries.Runc, c.tools["cni"])
 	files := map[string]string{
 		containerdConfigFile: containerdConfig, kubeletConfigFile: kubeletConfig, cniConfigFile: cniConfig,
 		"/var/lib/kubelet/resolv.conf": "", // pods get no name server: there is none
@@ -101,17 +95,29 @@ func (c *Cluster) makeNodeFiles(node Host) error {
 	return namespace.AddMount(mountFile(c.state, node.Name), binds)
 }
 
+// nodeData is what the node's files are filled in with.
+func nodeData(node Host, f Families, runc, cni string) map[string]any {
+	return map[string]any{
+		"Runc":   runc,
+		"CNI":    cni,
+		"Pods":   node.PodCIDRs(f),
+		"Listen": f.listen(),
+		"Socket": containerdSocketFile,
+		"Cgroup": "/" + cgroupName(node.Name),
+	}
+}
+
 // startKubelet registers the node and starts its agents.
 func (c *Cluster) startKubelet(ctx context.Context, node Host) error {
 	if err := c.register(ctx, node); err != nil {
 		return fmt.Errorf("registering %s: %w", node.Name, err)
 	}
-	addrs := node.LANAddrs()
+	addrs := addrs(lanNumber, node.Number)
 	err := c.startKube(node.Name, node.Name+"-kubelet", "kubelet", flags{
 		"config":            kubeletConfigFile,
 		"kubeconfig":        kubeconfigFile(c.state, "system:node:"+node.Name),
 		"hostname-override": node.Name,
-		"node-ip":           addrs[0].String() + "," + addrs[1].String(),
+		"node-ip":           c.families.list(addrs[0].String(), addrs[1].String()),
 		"cert-dir":          "/var/lib/kubelet/pki",
 	})
 	if err != nil {
@@ -120,8 +126,9 @@ func (c *Cluster) startKubelet(ctx context.Context, node Host) error {
 	return c.startKube(node.Name, node.Name+"-kube-proxy", "kube-proxy", flags{
 		"kubeconfig":             kubeconfigFile(c.state, kubeProxy),
 		"hostname-override":      node.Name,
+		"bind-address":           c.families.listen(),
 		"proxy-mode":             "nftables",
-		"cluster-cidr":           PodsV4 + "," + PodsV6,
+		"cluster-cidr":           c.families.list(PodsV4, PodsV6),
 		"conntrack-max-per-core": "0", // may be set only outside of namespaces
 		"conntrack-min":          "0",
 		"oom-score-adj":          "0", // lower ones need a capability that not every machine has
@@ -135,7 +142,7 @@ func (c *Cluster) register(ctx context.Context, node Host) error {
 		return err
 	}
 	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name}}
-	for _, cidr := range node.PodCIDRs() {
+	for _, cidr := range node.PodCIDRs(c.families) {
 		object.Spec.PodCIDRs = append(object.Spec.PodCIDRs, cidr.String())
 	}
 	object.Spec.PodCIDR = object.Spec.PodCIDRs[0]

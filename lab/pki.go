@@ -45,9 +45,9 @@ func makePKI(dir string) (pki, error) {
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
-		IPAddresses: []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP(apiServer)},
+		IPAddresses: []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP(apiServer4), net.ParseIP(apiServer6)},
 	}
-	for _, addr := range control.LANAddrs() {
+	for _, addr := range control.LANAddrs(Dual) {
 		server.IPAddresses = append(server.IPAddresses, addr.AsSlice())
 	}
 	if _, err := p.issue("apiserver", server, ca, caKey); err != nil {

@@ -33,7 +33,7 @@ func (c *Cluster) startRouter(ctx context.Context, router Host) error {
 	dir := routerDir(c.state, router.Name)
 	data := map[string]any{
 		"Name": router.Name, "ASN": router.ASN, "NodeASN": NodeASN,
-		"LAN": router.LANAddrs(), "LANv4": LANv4, "LANv6": LANv6,
+		"LAN": router.LANAddrs(Dual), "LANv4": LANv4, "LANv6": LANv6,
 		"Log": filepath.Join(dir, "daemon.log"),
 	}
 	files := map[string]string{"zebra.conf": zebraConfig, "bgpd.conf": bgpdConfig, "bfdd.conf": bfddConfig}

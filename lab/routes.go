@@ -19,10 +19,10 @@ var (
 )
 
 // routes are the static ones of a host; what BGP brings comes on top.
-func (h Host) routes() []route {
+func (h Host) routes(f Families) []route {
 	var routes []route
 	if h.ASN == 0 && h.Name != Control {
-		routes = append(routes, h.defaultRoutes()...)
+		routes = append(routes, h.defaultRoutes(f)...)
 	}
 	if h.Node == 0 && h.Name != Control {
 		return routes
@@ -32,33 +32,37 @@ func (h Host) routes() []route {
 		if node.Name == h.Name {
 			continue
 		}
-		for i, pods := range node.PodCIDRs() {
-			routes = append(routes, route{to: pods, via: []netip.Addr{node.LANAddrs()[i]}})
+		for i, pods := range node.PodCIDRs(f) {
+			routes = append(routes, route{to: pods, via: []netip.Addr{node.LANAddrs(f)[i]}})
 		}
 	}
 	return routes
 }
 
-// defaultRoutes lead over all the gateways.
-func (h Host) defaultRoutes() []route {
-	v4, v6 := route{to: anyV4}, route{to: anyV6}
+// defaultRoutes lead over all the gateways, in the host's own families.
+func (h Host) defaultRoutes(f Families) []route {
+	both := [2]route{{to: anyV4}, {to: anyV6}}
 	for _, name := range Gateways {
 		gateway, err := HostNamed(name)
 		if err != nil {
 			panic(err) // Gateways and Hosts are constants of this package
 		}
-		addrs := gateway.LANAddrs()
+		addrs := addrs(lanNumber, gateway.Number)
 		if !h.LAN {
 			addrs = gateway.WANAddrs()
 		}
-		v4.via = append(v4.via, addrs[0])
-		v6.via = append(v6.via, addrs[1])
+		for i := range both {
+			both[i].via = append(both[i].via, addrs[i])
+		}
 	}
-	return []route{v4, v6}
+	if !h.inCluster() {
+		f = Dual
+	}
+	return pick(f, both)
 }
 
 // addRoutes installs the static routes. All of them leave by the host's first interface.
-func (h Host) addRoutes() error {
+func (h Host) addRoutes(f Families) error {
 	nl, err := open(h.Name)
 	if err != nil {
 		return err
@@ -68,7 +72,7 @@ func (h Host) addRoutes() error {
 	if err != nil {
 		return err
 	}
-	for _, r := range h.routes() {
+	for _, r := range h.routes(f) {
 		to := ipNet(r.to)
 		kernel := &netlink.Route{Dst: to}
 		for _, via := range r.via {

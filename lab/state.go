@@ -36,6 +36,7 @@ type binaries struct {
 // summary is written last: where it lies, the lab came up completely.
 type summary struct {
 	Binaries binaries `json:"binaries"`
+	Families Families `json:"families"`
 }
 
 func summaryFile(state string) string { return filepath.Join(state, "lab.json") }

@@ -36,21 +36,22 @@ const (
 	WANv4 = "10.90.0.0/24"
 	WANv6 = "fd00:90::/64"
 
-	LANPoolV4 = "10.88.0.200-10.88.0.250"   // for layer 2
-	LANPoolV6 = "fd00:88::200-fd00:88::2ff" // likewise
-	BGPPoolV4 = "10.89.0.0/24"              // on no interface: only routes lead to it
-	BGPPoolV6 = "fd00:89::/64"              // likewise
-	ServiceV4 = "10.96.0.0/16"              // ClusterIPs
-	ServiceV6 = "fd00:10:96::/112"          // likewise
-	PodsV4    = "10.244.0.0/16"             // a /24 for each node
-	PodsV6    = "fd00:10:244::/48"          // a /64 for each node
-	apiServer = "10.96.0.1"                 // the first ClusterIP: the Service "kubernetes"
-	hostsFmt4 = "10.%d.0.%d"                // network, host
-	hostsFmt6 = "fd00:%d::%d"               // likewise, in digits that look the same
-	podsFmt4  = "10.244.%d.0/24"            // node
-	podsFmt6  = "fd00:10:244:%d::/64"       // node
-	lanNumber = 88
-	wanNumber = 90
+	LANPoolV4  = "10.88.0.200-10.88.0.250"   // for layer 2
+	LANPoolV6  = "fd00:88::200-fd00:88::2ff" // likewise
+	BGPPoolV4  = "10.89.0.0/24"              // on no interface: only routes lead to it
+	BGPPoolV6  = "fd00:89::/64"              // likewise
+	ServiceV4  = "10.96.0.0/16"              // ClusterIPs
+	ServiceV6  = "fd00:10:96::/112"          // likewise
+	PodsV4     = "10.244.0.0/16"             // a /24 for each node
+	PodsV6     = "fd00:10:244::/48"          // a /64 for each node
+	apiServer4 = "10.96.0.1"                 // the first ClusterIP: the Service "kubernetes"
+	apiServer6 = "fd00:10:96::1"             // likewise
+	hostsFmt4  = "10.%d.0.%d"                // network, host
+	hostsFmt6  = "fd00:%d::%d"               // likewise, in digits that look the same
+	podsFmt4   = "10.244.%d.0/24"            // node
+	podsFmt6   = "fd00:10:244:%d::/64"       // node
+	lanNumber  = 88
+	wanNumber  = 90
 )
 
 // The autonomous systems. The routers accept every neighbour on the LAN that says it is NodeASN.
@@ -122,8 +123,17 @@ func HostNames() []string {
 	return names
 }
 
-// LANAddrs returns the host's IPv4 and IPv6 addresses on the LAN.
-func (h Host) LANAddrs() [2]netip.Addr { return addrs(lanNumber, h.Number) }
+// LANAddrs returns the host's addresses on the LAN where the cluster has these families: a router or a client always has
+// one of both.
+func (h Host) LANAddrs(f Families) []netip.Addr {
+	if !h.inCluster() {
+		f = Dual
+	}
+	return pick(f, addrs(lanNumber, h.Number))
+}
+
+// inCluster reports whether the host is one of Kubernetes' own.
+func (h Host) inCluster() bool { return h.Node > 0 || h.Name == Control }
 
 // WANAddrs returns the host's IPv4 and IPv6 addresses in the network behind the routers.
 func (h Host) WANAddrs() [2]netip.Addr { return addrs(wanNumber, h.Number) }
@@ -135,12 +145,12 @@ func addrs(network, host int) [2]netip.Addr {
 	}
 }
 
-// PodCIDRs returns the IPv4 and IPv6 networks of the node's pods.
-func (h Host) PodCIDRs() [2]netip.Prefix {
-	return [2]netip.Prefix{
+// PodCIDRs returns the networks of the node's pods.
+func (h Host) PodCIDRs(f Families) []netip.Prefix {
+	return pick(f, [2]netip.Prefix{
 		netip.MustParsePrefix(fmt.Sprintf(podsFmt4, h.Node)),
 		netip.MustParsePrefix(fmt.Sprintf(podsFmt6, h.Node)),
-	}
+	})
 }
 
 // namespaces says where the host lives; state is the lab's folder.

@@ -17,6 +17,8 @@ import (
 type Options struct {
 	// Log receives progress, a line each time. Nil: nothing is said.
 	Log func(format string, args ...any)
+	// Families are those that the cluster is to have. Down does not ask.
+	Families Families
 }
 
 func (o Options) log() func(string, ...any) {
@@ -27,8 +29,8 @@ func (o Options) log() func(string, ...any) {
 }
 
 // Up brings the lab up and returns when every node is ready. A lab that is up already is returned as it is;
-// what a crashed run has left behind is removed first. When it does not succeed, or the context ends, nothing
-// stays but the logs, in the folder that the error names.
+// one whose cluster has other families, and what a crashed run has left behind, is removed first. When it does not
+// succeed, or the context ends, nothing stays but the logs, in the folder that the error names.
 func Up(ctx context.Context, opts Options) (*Cluster, error) {
 	log := opts.log()
 	tools, err := findTools()
@@ -45,13 +47,16 @@ func Up(ctx context.Context, opts Options) (*Cluster, error) {
 		return nil, err
 	}
 	if c, err := Attach(); err == nil && c.binaries == bins && c.healthy() {
-		log("the lab is up already")
-		return c, nil
+		if c.families == opts.Families {
+			log("the lab is up already, families %s", c.families)
+			return c, nil
+		}
+		log("the lab that is up has the families %s, not %s: it makes room for another", c.families, opts.Families)
 	}
 	if err := clean(StateDir, log); err != nil {
 		return nil, err
 	}
-	c := newCluster(StateDir, bins, tools)
+	c := newCluster(StateDir, summary{Binaries: bins, Families: opts.Families}, tools)
 	if err := c.bringUp(ctx, log); err != nil {
 		kept := filepath.Join(os.TempDir(), "kontena-network-lb-lab-logs")
 		return nil, errors.Join(
@@ -71,8 +76,8 @@ func (c *Cluster) bringUp(ctx context.Context, log buildcache.Log) error {
 	if err := keepSysctls(c.state); err != nil {
 		return err
 	}
-	log("making %d hosts, 2 switches and the cables between them", len(Hosts))
-	if err := makeNetwork(); err != nil {
+	log("making %d hosts, 2 switches and the cables between them, families %s", len(Hosts), c.families)
+	if err := makeNetwork(c.families); err != nil {
 		return err
 	}
 	log("starting etcd, the API server, containerd on %d nodes and %d routers", len(Nodes()), len(Routers()))
@@ -89,7 +94,7 @@ func (c *Cluster) bringUp(ctx context.Context, log buildcache.Log) error {
 	if err := c.startNodes(ctx); err != nil {
 		return err
 	}
-	if err := writeSummary(c.state, summary{Binaries: c.binaries}); err != nil {
+	if err := writeSummary(c.state, summary{Binaries: c.binaries, Families: c.families}); err != nil {
 		return err
 	}
 	log("the lab is up after %s", time.Since(began).Round(100*time.Millisecond))
@@ -101,7 +106,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if _, err := makePKI(string(c.pki)); err != nil {
 		return err
 	}
-	if err := makeCredentials(c.state, c.pki); err != nil {
+	if err := makeCredentials(c.state, c.pki, c.families); err != nil {
 		return err
 	}
 	if err := c.startEtcd(ctx); err != nil {

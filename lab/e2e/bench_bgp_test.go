@@ -24,7 +24,7 @@ import (
 // BenchmarkBGP measures how fast a router's kernel learns what has happened to a node: node-1 alone has a session with
 // frr-1, so that the route is there or is not.
 func BenchmarkBGP(b *testing.B) {
-	c := cluster(b)
+	c := cluster(b, lab.Dual)
 	ctx := context.Background()
 	b.Cleanup(func() { tidy(b, c) })
 	if _, err := c.Kubectl(ctx, "create", "deployment", "bench", "--image", lab.WebImage, "--replicas", "3"); err != nil {

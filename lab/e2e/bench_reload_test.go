@@ -19,7 +19,7 @@ import (
 // BenchmarkReload measures the way of a changed configuration to the network: a Service waits for an address, the
 // document gets a range more, and FRR has the route to it.
 func BenchmarkReload(b *testing.B) {
-	c := cluster(b)
+	c := cluster(b, lab.Dual)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if _, err := addon.Install(ctx, c, addon.Source{Chart: addon.Chart(root), Values: "testdata/bench-reload.yaml"}); err != nil {

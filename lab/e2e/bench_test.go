@@ -27,7 +27,7 @@ const rounds = 20
 // BenchmarkAnnounce measures, for each protocol, the way of a new Service: from its creation to its address in
 // the status, and to the network: the route in FRR's BGP table, or the first answer to ARP.
 func BenchmarkAnnounce(b *testing.B) {
-	c := cluster(b)
+	c := cluster(b, lab.Dual)
 	ctx := context.Background()
 	if _, err := addon.Install(ctx, c, addon.Source{Chart: addon.Chart(root), Values: "testdata/bench.yaml"}); err != nil {
 		b.Fatal(err)

@@ -46,7 +46,7 @@ func commands(c *lab.Cluster) map[string]command {
 		"birdc": func(ctx context.Context, args []string) (string, error) { return c.BIRD(ctx, args[0]) },
 		// signal NODE SIGNAL: sends the speaker of a node a signal.
 		"signal": func(ctx context.Context, args []string) (string, error) { return signal(ctx, c, args[0], args[1]) },
-		// answers ADDRESS: the nodes that answer ARP for the address on the LAN, a line each.
+		// answers ADDRESS: the nodes that answer ARP or NDP for the address on the LAN, a line each.
 		"answers": func(ctx context.Context, args []string) (string, error) { return answers(ctx, c, args[0]) },
 	}
 }
@@ -54,9 +54,9 @@ func commands(c *lab.Cluster) map[string]command {
 // needs is how many words each command takes at least.
 var needs = map[string]int{"install": 1, "template": 1, "kubectl": 1, "on": 2, "vtysh": 2, "birdc": 1, "answers": 1, "signal": 2}
 
-func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, neg bool, args []string) {
-	words := commands(c)
+func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	run := func(ts *testscript.TestScript, args []string) (string, error) {
+		words := commands(theCluster) // the one that is up now
 		if len(args) == 0 || words[args[0]] == nil {
 			ts.Fatalf("not a command of the stories: %q", args)
 		}
@@ -72,7 +72,7 @@ func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, n
 		return words[args[0]](context.Background(), args[1:])
 	}
 	out := map[string]func(ts *testscript.TestScript, neg bool, args []string){}
-	for name := range words {
+	for name := range commands(nil) {
 		out[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			text, err := run(ts, append([]string{name}, args...))
 			fmt.Fprint(ts.Stdout(), text)
@@ -89,10 +89,16 @@ func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, n
 	}
 	// cut: the Pods' way to the API server, for new connections, until the story ends or says `mend`.
 	out["cut"] = func(ts *testscript.TestScript, _ bool, _ []string) {
-		ts.Defer(func() { ts.Check(mend(c)) })
-		ts.Check(cut(c))
+		ts.Defer(func() { ts.Check(mend(theCluster)) })
+		ts.Check(cut(theCluster))
 	}
-	out["mend"] = func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(mend(c)) }
+	out["mend"] = func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(mend(theCluster)) }
+	// families WHICH: the first line of a story for a cluster of one family, ipv4 or ipv6.
+	out["families"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		if f := theCluster.Families().String(); len(args) != 1 || args[0] != f {
+			ts.Fatalf("the cluster has the families %s, not %q: this has to be the story's first line", f, args)
+		}
+	}
 	// unplug HOST: takes its cable out of the LAN's switch, until the story ends or says `plug`.
 	out["unplug"] = func(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Defer(func() { ts.Check(port(args[0], "up")) })
@@ -103,7 +109,7 @@ func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, n
 	// said so far on that host.
 	ears := map[string]*ear{}
 	out["listen"] = func(ts *testscript.TestScript, _ bool, args []string) {
-		e, err := listen(c, args[0], args[1:]...)
+		e, err := listen(theCluster, args[0], args[1:]...)
 		ts.Check(err)
 		ears[args[0]] = e
 		ts.Defer(e.stop)
@@ -113,8 +119,8 @@ func scriptCommands(c *lab.Cluster) map[string]func(ts *testscript.TestScript, n
 	out["password"] = func(ts *testscript.TestScript, _ bool, args []string) {
 		r, known := lab.HostNamed(args[0])
 		ts.Check(known)
-		ts.Check(wantPassword(c, r, args[1], args[2]))
-		ts.Defer(func() { ts.Check(forgetPassword(c, r, args[1])) })
+		ts.Check(wantPassword(theCluster, r, args[1], args[2]))
+		ts.Defer(func() { ts.Check(forgetPassword(theCluster, r, args[1])) })
 	}
 	// eventually [!] PATTERN COMMAND...: until what the command prints matches; with !, until it does not.
 	out["eventually"] = func(ts *testscript.TestScript, neg bool, args []string) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kontena/network-lb/lab"
 	"github.com/kontena/network-lb/lab/addon"
+	"github.com/kontena/network-lb/lab/image"
 )
 
 var (
@@ -26,8 +27,8 @@ var (
 // root is the module's folder.
 const root = "../.."
 
-// cluster returns a lab with the product's image on its nodes. It is brought up once.
-func cluster(t testing.TB) *lab.Cluster {
+// able skips what this run or this machine does not do.
+func able(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("brings up a Kubernetes cluster; not with -short")
@@ -35,8 +36,15 @@ func cluster(t testing.TB) *lab.Cluster {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to bring up a Kubernetes cluster in network namespaces")
 	}
-	if theCluster == nil {
-		c, err := bringUp(context.Background())
+}
+
+// cluster returns a lab of these families with the product's image on its nodes. One is brought up for as long as
+// nobody asks for other families.
+func cluster(t testing.TB, families lab.Families) *lab.Cluster {
+	t.Helper()
+	able(t)
+	if theCluster == nil || theCluster.Families() != families {
+		c, err := bringUp(context.Background(), families)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,27 +53,48 @@ func cluster(t testing.TB) *lab.Cluster {
 	return theCluster
 }
 
-var theCluster *lab.Cluster
+var (
+	theCluster *lab.Cluster
+	theImage   string // tarball of the product's image: built once, for all clusters
+)
 
-func bringUp(ctx context.Context) (*lab.Cluster, error) {
+func bringUp(ctx context.Context, families lab.Families) (*lab.Cluster, error) {
 	if !*keep { // start from nothing
 		if err := lab.Down(ctx, progress); err != nil {
 			return nil, err
 		}
 	}
-	c, err := lab.Up(ctx, progress)
+	opts := progress
+	opts.Families = families
+	c, err := lab.Up(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	return c, addon.Import(ctx, c, root)
+	if theImage == "" {
+		tar := filepath.Join(files, "network-lb.tar")
+		if _, err := image.Product(ctx, root, "", tar); err != nil {
+			return nil, err
+		}
+		theImage = tar
+	}
+	return c, c.ImportImage(ctx, theImage)
 }
 
 // progress shows what takes long.
 var progress = lab.Options{Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
 
+// files is a folder that goes when all tests have run.
+var files string
+
 func TestMain(m *testing.M) {
 	flag.Parse()
+	var err error
+	if files, err = os.MkdirTemp("", "network-lb-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	_ = os.RemoveAll(files)
 	if theCluster != nil && !*keep {
 		if code != 0 {
 			saveLogs()
@@ -80,7 +109,7 @@ func TestMain(m *testing.M) {
 
 // saveLogs keeps what explains a failure.
 func saveLogs() {
-	dir := filepath.Join(root, "build", "lab-logs")
+	dir := filepath.Join(root, "build", "lab-logs", theCluster.Families().String())
 	if err := theCluster.SaveLogs(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "saving the logs:", err)
 	}
@@ -88,27 +117,49 @@ func saveLogs() {
 }
 
 func TestE2E(t *testing.T) {
-	c := cluster(t)
-	testscript.RunT(inTurn{t}, testscript.Params{
-		Dir:           "testdata",
-		UpdateScripts: *update,
-		Setup: func(e *testscript.Env) error {
-			folder, err := filepath.Abs(root)
-			e.Setenv("ROOT", folder)
-			return err
-		},
-		Cmds: scriptCommands(c),
-	})
+	able(t)
+	told, err := stories("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, families := range []lab.Families{lab.Dual, lab.IPv4, lab.IPv6} {
+		files := told[families]
+		testscript.RunT(inTurn{t, families, files[len(files)-1]}, testscript.Params{
+			Files:         files,
+			UpdateScripts: *update,
+			Setup: func(e *testscript.Env) error {
+				folder, err := filepath.Abs(root)
+				e.Setenv("ROOT", folder)
+				return err
+			},
+			Cmds: scriptCommands(),
+		})
+	}
 }
 
 // inTurn runs the stories one after the other: they share the cluster.
-type inTurn struct{ *testing.T }
+type inTurn struct {
+	*testing.T
+	families lab.Families
+	last     string // file of the last one
+}
 
 // Run implements testscript.T.
 func (t inTurn) Run(name string, f func(testscript.T)) {
-	t.T.Run(name, func(t *testing.T) {
-		t.Cleanup(func() { tidy(t, theCluster) })
-		f(inTurn{t})
+	t.T.Run(name, func(story *testing.T) {
+		if theCluster != nil && theCluster.Families() != t.families && t.Failed() {
+			saveLogs() // they go with this cluster
+		}
+		c := cluster(story, t.families)
+		story.Cleanup(func() {
+			if story.Failed() {
+				explain(story, c)
+			}
+			if *keep || t.families == lab.Dual || name+".txtar" != filepath.Base(t.last) {
+				tidy(story, c) // else the cluster goes
+			}
+		})
+		f(inTurn{T: story})
 	})
 }
 
@@ -122,9 +173,6 @@ func (inTurn) Verbose() bool { return testing.Verbose() }
 func tidy(t testing.TB, c *lab.Cluster) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	if t.Failed() {
-		explain(ctx, t, c)
-	}
 	_, err := c.Kubectl(ctx, "delete", "service,deployment", "--selector", "!component", "--wait=true") // not Service kubernetes
 	errs := []error{err, addon.Uninstall(c)}
 	for _, namespace := range []string{"default", addon.Namespace} { // last, since an end has Events too
@@ -137,7 +185,9 @@ func tidy(t testing.TB, c *lab.Cluster) {
 }
 
 // explain shows what a person would look at first.
-func explain(ctx context.Context, t testing.TB, c *lab.Cluster) {
+func explain(t testing.TB, c *lab.Cluster) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	for _, args := range [][]string{
 		{"get", "services,pods", "--all-namespaces", "-o", "wide"},
 		{"get", "events", "--all-namespaces", "--sort-by", ".lastTimestamp"},

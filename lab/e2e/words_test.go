@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -142,12 +143,15 @@ func signal(ctx context.Context, c *lab.Cluster, node, name string) (string, err
 		if [ "$(stat -L -c %i /proc/$p/ns/net)" = "$here" ]; then kill -`+name+` $p && echo $p; fi; done | grep .`)
 }
 
-var macPattern = regexp.MustCompile(`\[([0-9A-Fa-f:]{17})\]`)
+var macPattern = regexp.MustCompile(`(?:\[|link-layer address: )([0-9A-Fa-f:]{17})`)
 
-// answers asks for the address by ARP and returns the names of the nodes whose MAC came back.
+// answers asks for the address by ARP or NDP and returns the names of the nodes whose MAC came back.
 func answers(ctx context.Context, c *lab.Cluster, address string) (string, error) {
-	// arping's exit code says only whether anybody answered.
-	out, _ := c.Exec(ctx, lab.Client, "arping", "-c", "2", "-w", "3", "-I", "eth0", address)
+	ask := []string{"arping", "-c", "2", "-w", "3", "-I", "eth0", address}
+	if a, err := netip.ParseAddr(address); err == nil && a.Is6() {
+		ask = []string{"ndisc6", "-m", "-r", "2", "-w", "1000", address, "eth0"}
+	}
+	out, _ := c.Exec(ctx, lab.Client, ask...) // the exit code says only whether anybody answered
 	var names []string
 	for _, m := range macPattern.FindAllStringSubmatch(out, -1) {
 		name, err := ownerOf(ctx, c, m[1])

@@ -77,7 +77,7 @@ func show(typed string, out string, err error) error {
 
 func (d *demo) bringUp(ctx context.Context, _ string) (err error) {
 	d.title("A Kubernetes cluster with three nodes, three routers and two clients, each a network namespace")
-	fmt.Println(lab.Topology())
+	fmt.Println(lab.Topology(lab.Dual))
 	d.cluster, err = lab.Up(ctx, lab.Options{Log: say})
 	return err
 }

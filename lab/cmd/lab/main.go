@@ -4,7 +4,9 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,10 +19,12 @@ import (
 
 const usage = `usage: lab COMMAND
 
-  up                       bring the lab up: Kubernetes with three nodes, three routers, two clients
+  up [--families WHICH]    bring the lab up: Kubernetes with three nodes, three routers, two clients. WHICH IP families
+                           nodes, Pods and Services have: dual (the default), ipv4 or ipv6; a lab that is up with
+                           others makes room for this one
   down                     stop it and remove everything
   status                   what runs
-  topology                 draw it
+  topology                 draw it, as it is up, or would be
   kubectl ARGS...          kubectl as the cluster's operator
   exec HOST CMD...         run a command on a host: %s
   vtysh ROUTER CMD         ask an FRR router: lab vtysh frr-1 show bgp summary
@@ -39,6 +43,9 @@ func main() {
 	case errors.As(err, &exit) && len(os.Args) > 1 && passes(os.Args[1]):
 		os.Exit(exit.ExitCode()) // the command has said why
 	case errors.Is(err, errMisused):
+		if wrong := (misused{}); errors.As(err, &wrong) {
+			fmt.Fprintln(os.Stderr, "lab:", wrong)
+		}
 		fmt.Fprintf(os.Stderr, usage, strings.Join(lab.HostNames(), " "))
 		os.Exit(2)
 	default:
@@ -50,6 +57,12 @@ func main() {
 // errMisused asks for the list of commands.
 var errMisused = errors.New("no such command")
 
+// misused says what is wrong before the list.
+type misused struct{ error }
+
+// Is implements what errors.Is asks.
+func (misused) Is(target error) bool { return target == errMisused }
+
 // passes reports whether a command shows another program's output and exit code as they are.
 func passes(command string) bool { return command == "kubectl" || command == "exec" }
 
@@ -60,12 +73,20 @@ func run(ctx context.Context, args []string) error {
 	options := lab.Options{Log: logger(time.Now())}
 	switch command, rest := args[0], args[1:]; command {
 	case "up":
-		_, err := lab.Up(ctx, options)
+		var err error
+		if options.Families, err = families(rest); err != nil {
+			return err
+		}
+		_, err = lab.Up(ctx, options)
 		return err
 	case "down":
 		return lab.Down(ctx, options)
 	case "topology":
-		fmt.Print(lab.Topology())
+		var f lab.Families
+		if c, err := lab.Attach(); err == nil {
+			f = c.Families()
+		}
+		fmt.Print(lab.Topology(f))
 		return nil
 	case "status", "kubectl", "exec", "vtysh", "birdc", "import", "logs":
 		c, err := lab.Attach()
@@ -75,6 +96,23 @@ func run(ctx context.Context, args []string) error {
 		return inside(ctx, c, command, rest)
 	}
 	return errMisused
+}
+
+// families reads the options of up.
+func families(args []string) (f lab.Families, err error) {
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.TextVar(&f, "families", lab.Dual, "")
+	if err = flags.Parse(args); err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("up takes no argument %q", flags.Arg(0))
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return f, errMisused
+	case err != nil:
+		return f, misused{err}
+	}
+	return f, nil
 }
 
 // inside runs what needs a lab that is up.
@@ -120,6 +158,7 @@ func status(c *lab.Cluster) error {
 	if err != nil {
 		return err
 	}
+	fmt.Printf("families %s\n", c.Families())
 	for _, p := range all {
 		state := "runs"
 		if !p.Alive {
