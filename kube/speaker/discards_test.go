@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,17 +28,18 @@ func (k *kernel) Set(prefixes []netip.Prefix) error {
 func TestDiscards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("10.9.1.0/24")
-		k, wakes := &kernel{}, 0
-		d := discards{kernel: k, wake: func() { wakes++ }}
-		step := func(what string, after time.Duration, wanted []netip.Prefix, has []netip.Prefix, calls, woken int) {
+		var wakes atomic.Int32
+		k := &kernel{}
+		d := discards{kernel: k, wake: func() { wakes.Add(1) }}
+		step := func(what string, after time.Duration, wanted []netip.Prefix, has []netip.Prefix, calls int, woken int32) {
 			t.Helper()
 			time.Sleep(after) // the bubble's time
 			synctest.Wait()
 			if err := d.set(wanted); err != nil && !errors.Is(err, k.err) {
 				t.Errorf("%s: %v", what, err)
 			}
-			if !slices.Equal(k.has, has) || k.calls != calls || wakes != woken {
-				t.Errorf("%s: has %v after %d calls and %d wakes, want %v, %d, %d", what, k.has, k.calls, wakes, has, calls, woken)
+			if !slices.Equal(k.has, has) || k.calls != calls || wakes.Load() != woken {
+				t.Errorf("%s: has %v after %d calls and %d wakes, want %v, %d, %d", what, k.has, k.calls, wakes.Load(), has, calls, woken)
 			}
 		}
 		both := []netip.Prefix{a, b}
