@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	defendEvery = 10 * time.Second // at most, an address on an interface (RFC 5227 §2.4 (b), DEFEND_INTERVAL)
-	repeatEvery = time.Second      // a fellow speaker's conflict that lasts is told again
+	defendEvery = 10 * time.Second // at most, an address on an interface (RFC 5227: DEFEND_INTERVAL)
+	repeatEvery = time.Second      // a conflict with a fellow speaker that lasts is told again
 )
 
 // Conflict is another station that says that it has an address that is answered here: by ARP with the address as
@@ -29,19 +29,22 @@ type Conflict struct {
 }
 
 // SetSpeakers says who the fellow speakers are: the name of each by the MAC addresses of its interfaces. It replaces what
-// was said before. A station that is none of them, nor this one, is a foreign machine.
+// was said before. A station that is none of them, nor this one, is a foreign machine, against which an address is
+// defended: by one gratuitous frame, at most each ten seconds (RFC 5227 §2.4 (b)). Before the first call it may be a
+// fellow, and nothing is defended.
 func (r *Responder) SetSpeakers(byMAC map[MAC]string) {
 	r.watch.mu.Lock()
 	defer r.watch.mu.Unlock()
-	r.watch.speakers = maps.Clone(byMAC)
+	r.watch.speakers = map[MAC]string{}
+	maps.Copy(r.watch.speakers, byMAC)
 }
 
 // watch knows who else claims what is answered here. It has a lock of its own, so that a conflict is told at once
 // whatever else is going on.
 type watch struct {
 	mu       sync.Mutex
-	speakers map[MAC]string
-	own      map[MAC]bool // of this machine's interfaces
+	speakers map[MAC]string // nil: not known
+	own      map[MAC]bool   // of this machine's interfaces
 	records  map[spot]*record
 	defences []spot // to be sent
 }
@@ -99,7 +102,7 @@ func (w *watch) note(s spot, name string, mac MAC, ours bool, now time.Time) (c 
 	if tell = turned || now.Sub(rec.told) >= every; tell {
 		rec.told = now
 	}
-	if defend = ours && speaker == "" && now.Sub(rec.defended) >= defendEvery; defend {
+	if defend = ours && w.speakers != nil && speaker == "" && now.Sub(rec.defended) >= defendEvery; defend {
 		rec.defended = now
 		w.defences = append(w.defences, s)
 	}

@@ -52,6 +52,20 @@ func watched(t *testing.T, l *lan) (*layer2.Responder, *listener, layer2.Link) {
 func TestForeignConflict(t *testing.T) {
 	onLAN(t, func(t *testing.T, l *lan) {
 		r, heard, eth0 := watched(t, l)
+		l.client.Announce(vip4)
+		synctest.Wait()
+		if told := heard.take(); len(told) != 1 || len(l.Frames()) > 0 {
+			t.Errorf("a station that may be a fellow: told %+v", told)
+		}
+		r.SetSpeakers(nil)
+		if err := r.Set([]layer2.Claim{{Addr: vip6}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Set([]layer2.Claim{{Addr: vip4}, {Addr: vip6}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		l.Frames()
 		start := time.Now()
 		for range 25 {
 			l.client.Announce(vip4)
@@ -87,8 +101,8 @@ func TestForeignConflict(t *testing.T) {
 			}
 		}
 		s := r.Status()
-		if s.Links[0].Conflicts != 50 {
-			t.Errorf("%d conflicts counted, want 50", s.Links[0].Conflicts)
+		if s.Links[0].Conflicts != 51 {
+			t.Errorf("%d conflicts counted, want 51", s.Links[0].Conflicts)
 		}
 		for _, c := range s.Claims {
 			if len(c.Conflicts) != 1 || c.Conflicts[0].Frames != 25 || !c.Conflicts[0].First.Equal(start) || c.Conflicts[0].Last.Sub(start) != 24*time.Second {

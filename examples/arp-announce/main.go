@@ -52,6 +52,7 @@ func run(ctx context.Context, transport layer2.Transport, args []string, out io.
 	case len(found[0].Answers) > 0:
 		return fmt.Errorf("%v is taken by %v", address, found[0].Answers[0].MAC)
 	}
+	responder.SetSpeakers(nil) // there are none: the address is defended against everybody
 	if err := responder.Set([]layer2.Claim{claim}); err != nil {
 		return err
 	}

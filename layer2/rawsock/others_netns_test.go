@@ -20,6 +20,7 @@ import (
 func TestNetnsConflict(t *testing.T) {
 	onWire(t, func(t *testing.T, w *wire) {
 		w.claim(t, both...)
+		w.responder.SetSpeakers(nil)
 		w.settled(18)
 		r := w.record()
 		w.must("ip addr add 10.0.0.240/24 dev eth0")
