@@ -87,6 +87,7 @@ func TestNetnsRenamed(t *testing.T) {
 // the kernel had no room for is counted.
 func TestNetnsBadInterfaces(t *testing.T) {
 	onWire(t, func(t *testing.T, w *wire) {
+		w.patient()
 		for _, line := range []string{
 			"link add storm type veth peer name storm0 netns " + w.middle, "addr add 10.1.0.5/24 dev storm",
 			"link add flat type veth peer name flat0 netns " + w.middle, "addr add 10.2.0.5/24 dev flat",

@@ -215,6 +215,7 @@ func (r *recorder) advertised(to layer2.MAC, addr netip.Addr, mac layer2.MAC) (n
 // A neighbour in use that grows stale is probed by its kernel, alone, and is reachable again; it is never lost.
 func TestNetnsReachableAgain(t *testing.T) {
 	onWire(t, func(t *testing.T, w *wire) {
+		w.patient()
 		w.claim(t, both...)
 		w.settled(18)
 		for _, family := range []string{"ipv4", "ipv6"} {
@@ -239,7 +240,8 @@ func TestNetnsReachableAgain(t *testing.T) {
 			if slices.Contains(seen, "FAILED") || slices.Contains(seen[1:], "INCOMPLETE") {
 				t.Errorf("%v was lost: %v", a, seen)
 			}
-			t.Logf("%v: %v", a, seen)
+			s := w.link("eth0")
+			t.Logf("%v: %v; %d requests, %d answers, %d errors, %d drops", a, seen, s.Requests, s.Answers, s.Errors, s.Drops)
 		}
 	})
 }

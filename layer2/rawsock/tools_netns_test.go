@@ -46,6 +46,7 @@ func TestNetnsTools(t *testing.T) {
 		if out, ok := w.onClient("ndisc6 -1 -w 300 2001:db8::241 eth0"); ok {
 			t.Errorf("ndisc6 got an answer from an unclaimed address:\n%s", out)
 		}
+		w.patient()
 		w.onClient("sysctl -qw net.ipv6.conf.eth0.accept_dad=1")
 		w.onClient("ip addr add 2001:db8::240/64 dev eth0")
 		var addrs string

@@ -160,6 +160,14 @@ func (w *wire) onNode(line string) {
 	nstest.Run(w.t, words[0], words[1:]...)
 }
 
+// patient has the client wait for an answer as long as a kernel does by default, where giving up early fails the test: on
+// a busy machine the answering process may not run for a tenth of a second.
+func (w *wire) patient() {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		w.must("sysctl -qw net." + family + ".neigh.eth0.retrans_time_ms=1000")
+	}
+}
+
 // must runs a command on the client that is to succeed.
 func (w *wire) must(line string) string {
 	w.t.Helper()
