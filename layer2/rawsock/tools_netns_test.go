@@ -173,7 +173,9 @@ func TestNetnsAnnouncements(t *testing.T) {
 			}
 		}
 		if !poll(rounds(6)) {
-			t.Error("there were no six rounds of announcements")
+			requests, replies, _ := r.announced(vip4, w.mac())
+			_, _, advertisements := r.announced(vip6, w.mac())
+			t.Errorf("there were no six rounds of announcements, but %d requests, %d replies and %d advertisements", requests, replies, advertisements)
 		}
 		r.reset()
 		w.claim(t, both...)
