@@ -52,7 +52,7 @@ e2e: deps-lab ## end-to-end tests on a real Kubernetes cluster in network namesp
 
 # The last two wait more than they compute: they run side by side.
 test: deps-lab format lint unit ## everything that CI checks (root)
-	@$(MAKE) --no-print-directory -j2 --output-sync=line netns e2e
+	@$(MAKE) --no-print-directory -j2 netns e2e
 	$(call STEP,all checks passed)
 
 bench: deps-lab ## measure, and print the figures (root)
