@@ -88,22 +88,16 @@ func TestMain(m *testing.M) {
 func TestNetnsAnnounce(t *testing.T) {
 	nstest.Require(t)
 	node, neighbour := nstest.New(t, "node"), nstest.New(t, "neighbour")
-	nstest.Run(t, "ip", "-n", node, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", neighbour)
-	for ns, n := range map[string]string{node: "1", neighbour: "2"} {
-		for _, address := range []string{"10.0.0." + n + "/24", "2001:db8::" + n + "/64"} {
-			nstest.Run(t, "ip", "-n", ns, "addr", "add", address, "dev", "eth0")
-		}
-		nstest.Run(t, "ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0")
-		nstest.Run(t, "ip", "-n", ns, "link", "set", "eth0", "up")
-	}
+	nstest.Wire(t, node, "eth0", []string{"10.0.0.1/24", "2001:db8::1/64"},
+		neighbour, "eth0", []string{"10.0.0.2/24", "2001:db8::2/64"})
 	for address, look := range map[string]string{
-		"10.0.0.240": "arping -c 1 -w 1 -f -I eth0 10.0.0.240", "2001:db8::240": "ndisc6 -1 -r 2 -w 300 2001:db8::240 eth0",
+		"10.0.0.240": "arping -f -I eth0 10.0.0.240 -w ", "2001:db8::240": "ndisc6 -1 -w 1000 2001:db8::240 eth0 -r ",
 	} {
-		finds := func() bool {
-			args := append([]string{"netns", "exec", neighbour}, strings.Fields(look)...)
+		finds := func(seconds string) bool {
+			args := append([]string{"netns", "exec", neighbour}, strings.Fields(look+seconds)...)
 			return exec.Command("ip", args...).Run() == nil
 		}
-		if finds() {
+		if finds("1") {
 			t.Fatalf("%s has an answer too early", address)
 		}
 		program := exec.Command("ip", "netns", "exec", node, os.Args[0])
@@ -119,14 +113,14 @@ func TestNetnsAnnounce(t *testing.T) {
 		if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "answering for "+address+" on [eth0]\n" {
 			t.Fatalf("it says %q, %v", line, err)
 		}
-		if !finds() {
+		if !finds("10") {
 			t.Errorf("%s has no answer", address)
 		}
 		_ = program.Process.Signal(os.Interrupt)
 		if err := program.Wait(); err != nil {
 			t.Errorf("the program ended: %v", err)
 		}
-		if finds() {
+		if finds("1") {
 			t.Errorf("%s has an answer when the program has ended", address)
 		}
 	}

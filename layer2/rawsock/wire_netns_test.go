@@ -77,6 +77,8 @@ func build(t testing.TB, node, client, middle string) {
 	run("-n " + client + " addr add 10.0.0.9/24 dev eth0")
 	run("-n " + client + " addr add 2001:db8::9/64 dev eth0 nodad")
 	run("-n " + client + " link set eth0 up")
+	nstest.Settled(t, node, "eth0")
+	nstest.Settled(t, client, "eth0")
 	for _, family := range []string{"ipv4", "ipv6"} { // give up on a neighbour after 0.3 s
 		run("netns exec " + client + " sysctl -qw net." + family + ".neigh.eth0.retrans_time_ms=100")
 	}
