@@ -31,7 +31,7 @@ type RouteEvent struct {
 // the interface for the purpose.
 func ListenForRoutes(t testing.TB, namespace, dev string) *RouteEvents {
 	t.Helper()
-	e := &RouteEvents{Start(t, namespace, "ip", "-ts", "-o", "monitor", "route").Out}
+	e := &RouteEvents{Start(t, namespace, Promptly("ip", "-ts", "-o", "monitor", "route")...).Out}
 	Eventually(t, "the kernel's route events are heard", func() (bool, any) {
 		Run(t, "ip", "-n", namespace, "route", "replace", control, "dev", dev)
 		Run(t, "ip", "-n", namespace, "route", "del", control, "dev", dev)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,11 +36,22 @@ func Start(t testing.TB, namespace string, args ...string) *Program {
 	t.Cleanup(func() {
 		p.Stop()
 		if t.Failed() && p.Out.String() != "" {
-			t.Logf("%s said:\n%s", args[0], p.Out)
+			t.Logf("%s said:\n%s", strings.Join(args, " "), p.Out)
 		}
 	})
 	return p
 }
+
+// Promptly is a command that the kernel gives the processor as soon as it wants it, if root may ask that here. What counts
+// in milliseconds does not wait then for the compilers and other tests of a busy machine.
+func Promptly(command ...string) []string {
+	if mayHurry() {
+		command = append([]string{"chrt", "--rr", "1"}, command...)
+	}
+	return command
+}
+
+var mayHurry = sync.OnceValue(func() bool { return exec.Command("chrt", "--rr", "1", "true").Run() == nil })
 
 // Stop kills the program, and waits until it is gone.
 func (p *Program) Stop() {

@@ -21,7 +21,7 @@ func StartBIRD(t testing.TB, namespace, config string) *BIRD {
 	Require(t)
 	b := &BIRD{folder{t, Dir(t, "bird")}}
 	b.configure(config)
-	nstest.Start(t, namespace, birdBin, "-f", "-c", b.File("bird.conf"), "-s", b.File("ctl"), "-P", b.File("pid"))
+	nstest.Start(t, namespace, nstest.Promptly(birdBin, "-f", "-c", b.File("bird.conf"), "-s", b.File("ctl"), "-P", b.File("pid"))...)
 	nstest.Eventually(t, "bird answers", func() (bool, any) {
 		out, err := exec.Command(birdCtl, "-s", b.File("ctl"), "show", "status").CombinedOutput()
 		return err == nil, string(out)

@@ -49,7 +49,7 @@ func (f *FRR) Start(name string) {
 	f.t.Helper()
 	args := []string{frrDir + name, "-f", f.File(name + ".conf"), "-z", f.File("zserv.api"), "--vty_socket", f.dir,
 		"-i", f.File(name + ".pid"), "-P", "0", "--log", "file:" + f.File(name+".log")}
-	f.running[name] = nstest.Start(f.t, f.namespace, append(args, f.daemons[name].Args...)...)
+	f.running[name] = nstest.Start(f.t, f.namespace, nstest.Promptly(append(args, f.daemons[name].Args...)...)...)
 	nstest.Eventually(f.t, name+" answers", func() (bool, any) { _, err := f.Ask(name, "show version"); return err == nil, err })
 }
 
