@@ -23,7 +23,8 @@ type Session interface {
 	// the earlier one of its prefix; withdrawing an unknown prefix does nothing. Next hops are looked up
 	// anew for all routes, so that Update(nil, nil) follows a change of the node's addresses; without such
 	// a change it sends nothing. Routes of a family that has no next hop are remembered, not sent, and
-	// named in Withheld. An error tells of single routes that were refused; the others are advertised.
+	// named in Withheld. Nobody changes the routes any more, so that they may be kept. An error tells of single
+	// routes that were refused; the others are advertised.
 	Update(announce []Route, withdraw []netip.Prefix) (Withheld, error)
 	// Dial starts connecting to the peer, and goes on at the peer's connect time until a connection stands.
 	// All routes given by Update are sent first, then End-of-RIB (RFC 4724 section 2). The peer differs from

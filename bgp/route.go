@@ -116,10 +116,13 @@ func comparePrefixes(a, b netip.Prefix) int {
 	return a.Bits() - b.Bits()
 }
 
-// diff compares what a peer was given with what it is to have; both are sorted and free of duplicates.
+// diff compares what a peer was given with what it is to have; both are sorted and free of duplicates. What is new to a
+// peer that had nothing is not copied: it may be many routes, and the same for many peers.
 func diff(have, want []Route) (announce []Route, withdraw []netip.Prefix) {
 	for len(have) > 0 || len(want) > 0 {
 		switch {
+		case len(have) == 0 && announce == nil:
+			return want, withdraw
 		case len(have) == 0:
 			return append(announce, want...), withdraw
 		case len(want) == 0:

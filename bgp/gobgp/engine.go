@@ -84,7 +84,7 @@ func (e *Engine) Open(peer bgp.Peer, notify func(bgp.Event)) (bgp.Session, error
 		return nil, fmt.Errorf("starting BGP server: %w", err)
 	}
 	s := &session{
-		engine: e, speaker: sp, peer: peer, notify: notify, routes: map[netip.Prefix]bgp.Route{},
+		engine: e, speaker: sp, peer: peer, notify: notify, routes: map[netip.Prefix]*bgp.Route{},
 		restarting: e.options.Restarting && time.Since(e.started) < peer.RestartTime,
 	}
 	s.lookUp()

@@ -21,10 +21,10 @@ type session struct {
 	peer    bgp.Peer
 	notify  func(bgp.Event)
 
-	routes map[netip.Prefix]bgp.Route // all that are wanted
-	local  bgp.Local                  // of the last lookup that succeeded
-	lookup error                      // of the last lookup
-	hops   [2]hop                     // what the paths in the server were made with
+	routes map[netip.Prefix]*bgp.Route // all that are wanted, where Update was given them: sessions share them
+	local  bgp.Local                   // of the last lookup that succeeded
+	lookup error                       // of the last lookup
+	hops   [2]hop                      // what the paths in the server were made with
 
 	server sync.Mutex // held to add, change and delete the server's peer
 
@@ -55,7 +55,8 @@ func (s *session) Update(announce []bgp.Route, withdraw []netip.Prefix) (bgp.Wit
 			errs = append(errs, s.rehop(f, h))
 		}
 	}
-	for _, r := range announce {
+	for i := range announce {
+		r := &announce[i]
 		s.routes[r.Prefix] = r
 		if h := s.hops[family(r.Prefix)]; h.ok {
 			errs = append(errs, s.add(r, h))
@@ -88,8 +89,8 @@ func (s *session) rehop(f int, h hop) error {
 	return errors.Join(errs...)
 }
 
-func (s *session) add(r bgp.Route, h hop) error {
-	p, err := path(r, h, s.peer)
+func (s *session) add(r *bgp.Route, h hop) error {
+	p, err := path(*r, h, s.peer)
 	if err == nil {
 		_, err = s.speaker.AddPath(context.Background(), &api.AddPathRequest{TableType: api.TableType_GLOBAL, Path: p})
 	}
