@@ -56,6 +56,7 @@ test: deps-lab format lint unit ## everything that CI checks (root)
 	$(call STEP,all checks passed)
 
 bench: deps-lab ## measure, and print the figures (root)
+	@$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./bgp/gobgp
 	@cd lab && $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x -p 1 ./e2e ./chaos
 
 demo: deps-lab ## a cluster, the chart, a Service, and a client's answer through its EXTERNAL-IP (root)

@@ -25,7 +25,7 @@ type scripted struct {
 
 // script starts a scripted router in a namespace. What it does may keep the connection open; it is closed when the
 // test ends.
-func script(t *testing.T, namespace string, port uint16, do func(c *net.TCPConn)) *scripted {
+func script(t testing.TB, namespace string, port uint16, do func(c *net.TCPConn)) *scripted {
 	t.Helper()
 	s := &scripted{port: port}
 	var listener net.Listener

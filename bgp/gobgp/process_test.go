@@ -36,6 +36,7 @@ type command struct {
 	Do     string // set, status, close, dead, memory
 	Peers  []bgp.Peer
 	Routes []bgp.Route
+	Many   [2]int // so many routes more, IPv4 and IPv6: many() makes them
 	Keep   bool
 	// Passwords of the peers, in their order: a bgp.Peer's hides itself in JSON.
 	Passwords []string
@@ -86,7 +87,7 @@ func speak(restarting bool, in io.Reader, out io.Writer) error {
 			for i, p := range c.Passwords {
 				c.Peers[i].Password = bgp.Password(p)
 			}
-			if err := speaker.Set(c.Peers, c.Routes); err != nil {
+			if err := speaker.Set(c.Peers, append(c.Routes, many(c.Many)...)); err != nil {
 				a.Error = err.Error()
 			}
 		case "status":

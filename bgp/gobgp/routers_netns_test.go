@@ -53,13 +53,13 @@ type lab struct {
 	bird         *routers.BIRD
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	return newLabWith(t, frrConfig, birdConfig)
 }
 
 // newLabWith is newLab with routers of the given configurations.
-func newLabWith(t *testing.T, frrConfig, birdConfig string) *lab {
+func newLabWith(t testing.TB, frrConfig, birdConfig string) *lab {
 	t.Helper()
 	routers.Require(t)
 	l := &lab{node: nstest.New(t, "node"), r1: nstest.New(t, "r1"), r2: nstest.New(t, "r2")}

@@ -33,6 +33,21 @@ func (f *FRR) Routes(family, neighbour string) map[string]Route {
 	return all
 }
 
+// Received is how many routes of a family ("ipv4" or "ipv6") each neighbour has sent, by FRR's own count: it looks through
+// no table.
+func (f *FRR) Received(family string) map[string]int {
+	f.t.Helper()
+	var summary struct {
+		Peers map[string]struct{ PfxRcd int }
+	}
+	f.JSON("bgpd", &summary, "show bgp "+family+" unicast summary json")
+	n := map[string]int{}
+	for address, p := range summary.Peers {
+		n[address] = p.PfxRcd
+	}
+	return n
+}
+
 // Neighbour is what FRR says of one.
 type Neighbour struct {
 	BgpState               string
