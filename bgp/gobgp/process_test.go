@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -62,6 +63,7 @@ func TestMain(m *testing.M) {
 
 // speak is the speaker's process. It ends with its input.
 func speak(restarting bool, in io.Reader, out io.Writer) error {
+	debug.SetGCPercent(50) // as in the speaker
 	level := zapcore.InfoLevel
 	if os.Getenv("DEBUG") != "" {
 		level = zapcore.DebugLevel

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"runtime/debug"
 
 	"go.uber.org/zap"
 	"k8s.io/client-go/kubernetes"
@@ -31,7 +32,13 @@ var options = []process.Option{
 	{Name: "status-listen", Default: "127.0.0.1:17473", Usage: "address of /status; empty: none"},
 }
 
-func main() { os.Exit(process.Main("speaker", summary, options, run)) }
+func main() {
+	// It is on every node, and idle nearly always: memory counts for more there than the time to tidy it up.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+	os.Exit(process.Main("speaker", summary, options, run))
+}
 
 func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	client, err := process.Client(v, "network-lb-speaker")
