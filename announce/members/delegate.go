@@ -106,6 +106,9 @@ func (d delegate) MergeRemoteState(b []byte, _ bool) {
 
 // take puts a record in, and passes on what was news; message is how it came. m.mu is held.
 func (m *Membership) take(r record, message []byte, now time.Time) {
+	if !m.admits(r.node) {
+		return
+	}
 	if r.node != m.opts.Node {
 		p := m.peer(r.node, now)
 		if last := now.Add(-r.age); r.age > 0 && last.After(p.last) {
@@ -160,10 +163,11 @@ func (d delegate) NotifyMsg(b []byte) {
 
 // greeted answers a speaker that asks whether it is heard. It has found this one, so it is looked for too.
 func (m *Membership) greeted(k kind, h hello, now time.Time) {
-	if h.node == m.opts.Node {
+	m.mu.Lock()
+	if h.node == m.opts.Node || !m.admits(h.node) {
+		m.mu.Unlock()
 		return
 	}
-	m.mu.Lock()
 	list := m.list
 	p := m.peer(h.node, now)
 	p.heard = now
@@ -219,8 +223,9 @@ func (d delegate) NotifyLeave(n *memberlist.Node) {
 	defer m.mu.Unlock()
 	now := time.Now()
 	p := m.peer(n.Name, now)
-	p.alive, p.verdict, p.missing, p.next = false, now, now, now
+	p.alive, p.verdict, p.missing, p.next, p.lost = false, now, now, now, now
 	m.poke()
+	time.AfterFunc(recheck, m.poke)
 }
 
 // NotifyUpdate is told of other metadata, which nobody has.
@@ -266,11 +271,16 @@ func (d delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, payloa
 	}
 }
 
-// heard notes that something has come from an address.
-func (m *Membership) heard(from netip.Addr) {
+// heard notes that something has come from an address: a packet, or a connection.
+func (m *Membership) heard(from netip.Addr, connection bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.peers[m.names[from]]; p != nil {
+	p := m.peers[m.names[from]]
+	switch {
+	case p == nil:
+	case connection:
+		p.called = time.Now()
+	default:
 		p.heard = time.Now()
 	}
 }

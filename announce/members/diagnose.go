@@ -1,7 +1,6 @@
 package members
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -18,18 +17,20 @@ const (
 // evidence is when what was last seen of a speaker; zero: never.
 type evidence struct {
 	met       time.Time // it was taken for alive
-	heard     time.Time // something came from its address, readable or not
+	lost      time.Time // or not any more
+	heard     time.Time // a packet came from its address, readable or not
+	called    time.Time // a connection came from there
 	acked     time.Time // it answered a packet
-	exchanged time.Time // it answered on a connection that was made from here
+	connected time.Time // a connection to it came about
+	exchanged time.Time // and it answered on that
+	failed    time.Time // none came about, or nothing came back on it
+	err       string    // why
 	unread    time.Time // what came could not be decrypted
 	plain     time.Time // what came was not encrypted
 	refused   time.Time // it said that it could not decrypt
 	conflict  time.Time // two speakers bear its name
 	other     netip.AddrPort
-	connected time.Time // a connection to it came about
-	failed    time.Time // none did, or nothing came back on it
-	err       error     // why
-	resident  string    // the name of the speaker that answers in its place
+	resident  string // the name of the speaker that answers in its place
 }
 
 // patience is how long packets may stay unanswered: so many rounds of probes that chance is not to blame.
@@ -39,13 +40,11 @@ func (f Detection) patience(speakers int) time.Duration {
 
 // diagnose says in words what is wrong between a speaker and this one; "" when nothing is, or nothing is known yet.
 func (e evidence) diagnose(alive bool, at netip.AddrPort, patience time.Duration, now time.Time) string {
-	since := func(t time.Time, d time.Duration) bool { return !t.IsZero() && now.Sub(t) < d }
 	stands := func(t time.Time) bool { // and nothing has proved it wrong
-		return since(t, settled) && !e.acked.After(t) && !e.exchanged.After(t) && !e.met.After(t)
+		return within(t, settled, now) && !e.acked.After(t) && !e.exchanged.After(t) && !e.met.After(t)
 	}
-	answers := since(e.acked, patience)
 	switch {
-	case since(e.conflict, recent):
+	case within(e.conflict, recent, now):
 		return fmt.Sprintf("two speakers bear this name: another one is at %s", e.other)
 	case stands(e.refused):
 		return "it cannot decrypt what is sent from here: it lacks the key in use"
@@ -54,54 +53,62 @@ func (e evidence) diagnose(alive bool, at netip.AddrPort, patience time.Duration
 	case stands(e.plain):
 		return "what it sends is not encrypted: it has no key"
 	case alive:
-		return e.diagnoseAlive(answers || since(e.met, patience), since(e.heard, patience), at)
+		return e.diagnoseAlive(at, patience, now)
 	case e.resident != "":
 		return fmt.Sprintf("the speaker at %s bears another name, %s", at, e.resident)
-	case !e.failed.IsZero():
-		return e.diagnoseMissing(answers, since(e.heard, recent), since(e.exchanged, recent), at)
+	case e.failed.After(e.lost) || e.exchanged.After(e.lost):
+		return e.diagnoseMissing(at, now)
 	}
 	return ""
 }
+
+func within(t time.Time, d time.Duration, now time.Time) bool { return !t.IsZero() && now.Sub(t) < d }
 
 // unconnected reports whether connections do not come about, or are not answered.
 func (e evidence) unconnected() bool {
 	return e.failed.After(e.exchanged) && e.failed.After(e.connected) && e.failed.After(e.met)
 }
 
-func (e evidence) diagnoseAlive(answers, heard bool, at netip.AddrPort) string {
+func (e evidence) diagnoseAlive(at netip.AddrPort, patience time.Duration, now time.Time) string {
+	answers := within(e.acked, patience, now) || within(e.met, patience, now)
 	switch {
 	case answers && e.unconnected():
-		return fmt.Sprintf("it answers by UDP, but not by TCP: port %d may be blocked for TCP (%v)", at.Port(), e.err)
+		return fmt.Sprintf("it answers by UDP, but not by TCP: port %d may be blocked for TCP (%s)", at.Port(), e.err)
 	case answers:
 		return ""
-	case heard:
+	case within(e.heard, recent, now):
 		return fmt.Sprintf("its packets arrive here, but it answers none: packets to UDP port %d of %s are lost", at.Port(), at.Addr())
+	case !e.unconnected() && (within(e.connected, patience, now) || within(e.called, patience, now)):
+		return fmt.Sprintf("it answers by TCP, but not by UDP: port %d may be blocked for UDP", at.Port())
 	}
-	return fmt.Sprintf("packets to and from UDP port %d of %s are lost: only TCP or other speakers still reach it", at.Port(), at.Addr())
+	return fmt.Sprintf("nothing comes from port %d of %s: only other speakers still reach it", at.Port(), at.Addr())
 }
 
-func (e evidence) diagnoseMissing(answers, heard, exchanged bool, at netip.AddrPort) string {
+func (e evidence) diagnoseMissing(at netip.AddrPort, now time.Time) string {
+	lately := func(t time.Time) bool { return within(t, settled, now) && t.After(e.lost) }
 	switch {
-	case errors.Is(e.err, syscall.ECONNREFUSED):
-		return fmt.Sprintf("no speaker listens on port %d of %s", at.Port(), at.Addr())
-	case answers:
-		return fmt.Sprintf("it answers by UDP, but not by TCP: port %d may be blocked for TCP (%v)", at.Port(), e.err)
-	case exchanged:
+	case lately(e.acked) && e.unconnected():
+		return fmt.Sprintf("it answers by UDP, but not by TCP: port %d may be blocked for TCP (%s)", at.Port(), e.err)
+	case lately(e.acked) && e.exchanged.After(e.failed):
+		return "" // it is on its way
+	case lately(e.exchanged) && e.exchanged.After(e.failed):
 		return fmt.Sprintf("it answers by TCP, but not by UDP: port %d may be blocked for UDP", at.Port())
-	case heard:
+	case strings.Contains(e.err, syscall.ECONNREFUSED.Error()):
+		return fmt.Sprintf("no speaker listens on port %d of %s", at.Port(), at.Addr())
+	case lately(e.heard), lately(e.called):
 		return fmt.Sprintf("its packets arrive here, but it answers none: what is sent to port %d of %s is lost", at.Port(), at.Addr())
 	}
-	return fmt.Sprintf("no answer from port %d of %s by TCP or UDP: the node is down, or the port is blocked (%v)", at.Port(), at.Addr(), e.err)
+	return fmt.Sprintf("no answer from port %d of %s by TCP or UDP: the node is down, or the port is blocked (%s)", at.Port(), at.Addr(), e.err)
 }
 
 // note keeps the result of an attempt to exchange states.
 func (e *evidence) note(err error, now time.Time) {
 	if err == nil {
-		e.exchanged, e.err = now, nil
+		e.exchanged = now
 		return
 	}
-	if !e.failed.After(e.connected) || e.err == nil { // else the connection did not come about: that says more
-		e.failed, e.err = now, errors.New(reason(err))
+	if !e.failed.After(e.connected) { // else the connection did not come about: that says more
+		e.failed, e.err = now, reason(err)
 	}
 	switch text := err.Error(); { // memberlist's errors have no types
 	case strings.Contains(text, "remote error") && strings.Contains(text, "no installed keys could decrypt"):
@@ -113,13 +120,10 @@ func (e *evidence) note(err error, now time.Time) {
 	}
 }
 
-// reason is what is new in an error of memberlist's, "1 error occurred:\n\t* failed to join 10.0.0.2:17946: …".
+// reason is the end of an error, the same each time: what stands before it names ports that are not.
 func reason(err error) string {
 	text := strings.TrimSpace(err.Error())
-	if _, rest, ok := strings.Cut(text, "failed to join "); ok {
-		_, text, _ = strings.Cut(rest, ": ")
-	}
-	return text
+	return strings.TrimSpace(text[strings.LastIndex(text, ": ")+1:])
 }
 
 // dialled notes whether a connection came about.
@@ -128,5 +132,34 @@ func (e *evidence) dialled(err error, now time.Time) {
 		e.connected = now
 		return
 	}
-	e.failed, e.err = now, err
+	e.failed, e.err = now, reason(err)
+}
+
+// ponder is how long a problem has to last before it is told.
+const ponder = 2 * time.Second
+
+// complaint is a problem that is told: one that lasts, in words that do.
+type complaint struct {
+	told  string
+	since time.Time // when there began to be one
+	last  string    // the words now
+	same  time.Time // since when
+}
+
+// hear takes the words of now, and reports whether what is told changes.
+func (c *complaint) hear(words string, now time.Time) bool {
+	before := c.told
+	if words != c.last {
+		if c.last == "" {
+			c.since = now
+		}
+		c.last, c.same = words, now
+	}
+	switch {
+	case words == "":
+		c.told = ""
+	case c.told == "" && now.Sub(c.since) >= ponder, now.Sub(c.same) >= ponder:
+		c.told = words
+	}
+	return c.told != before
 }

@@ -18,3 +18,6 @@ func Forget(m *Membership, later time.Duration) {
 	defer m.mu.Unlock()
 	m.forget(time.Now().Add(later))
 }
+
+// Deliver gives a speaker a message as from another one.
+func Deliver(m *Membership, message []byte) { delegate{m}.NotifyMsg(message) }

@@ -92,6 +92,7 @@ type Membership struct {
 	names   map[netip.Addr]string // of the peers, by their addresses
 	clocks  Clocks                // at the last turn
 	jumped  time.Time             // when the last lapse was found out that still matters; zero: none does
+	lapsed  time.Time             // when the last lapse of all was
 	lapse   time.Duration         // how much it was
 	met     time.Time             // when states were last exchanged with somebody, in an exchange begun since jumped
 	silent  error

@@ -56,7 +56,7 @@ type transport struct {
 	network Network
 	at      netip.AddrPort
 	traffic *traffic
-	heard   func(netip.Addr)                      // something has come from there
+	heard   func(from netip.Addr, connection bool)
 	dialled func(to netip.AddrPort, result error) // a connection has come about, or not
 
 	tcp     net.Listener
@@ -64,6 +64,7 @@ type transport struct {
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	stop    chan struct{}
+	once    sync.Once
 	done    sync.WaitGroup
 }
 
@@ -107,7 +108,7 @@ func (t *transport) accept() {
 			}
 		}
 		if from, ok := addrPort(conn.RemoteAddr()); ok {
-			t.heard(from.Addr())
+			t.heard(from.Addr(), true)
 		}
 		select {
 		case t.streams <- counted{conn, t.traffic}:
@@ -129,7 +130,7 @@ func (t *transport) receive() {
 		}
 		t.traffic.udpReceived.Add(uint64(n))
 		if from, ok := addrPort(from); ok {
-			t.heard(from.Addr())
+			t.heard(from.Addr(), false)
 		}
 		p := &memberlist.Packet{Buf: append([]byte(nil), buffer[:n]...), From: from, Timestamp: time.Now()}
 		select {
@@ -186,9 +187,9 @@ func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
 // StreamCh is PacketCh's twin for connections.
 func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
 
-// Shutdown closes the port.
+// Shutdown closes the port. It may be called twice.
 func (t *transport) Shutdown() error {
-	close(t.stop)
+	t.once.Do(func() { close(t.stop) })
 	err := errors.Join(t.tcp.Close(), t.udp.Close())
 	t.done.Wait()
 	return err

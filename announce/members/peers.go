@@ -38,7 +38,7 @@ type peer struct {
 	sync   bool      // states are to be exchanged with it although it is alive
 
 	evidence
-	problem string
+	complaint
 }
 
 // at is where it is, or is expected.
@@ -57,6 +57,11 @@ func (m *Membership) peer(name string, now time.Time) *peer {
 		m.peers[name] = p
 	}
 	return p
+}
+
+// admits reports whether there is room for a speaker; m.mu is held.
+func (m *Membership) admits(name string) bool {
+	return m.peers[name] != nil || len(m.peers) < maxSpeakers
 }
 
 // SetPeers says where speakers are expected: all of them, this one's own does not matter. One that is missing is tried

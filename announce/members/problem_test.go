@@ -58,11 +58,12 @@ func TestBrokenNetwork(t *testing.T) {
 		filter         memberstest.Filter
 		atFirst, other []string // what n00 says of n01, and the other way round
 	}{
-		{"UDP", 3, lost(memberstest.UDP, true), []string{"UDP port 17946 of 10.0.0.2"}, []string{"UDP port 17946 of 10.0.0.1"}},
-		{"TCP", 3, lost(memberstest.TCP, true), []string{"not by TCP"}, []string{"not by TCP"}},
-		{"all", 3, lost("", true), []string{"only TCP or other speakers"}, []string{"only TCP or other speakers"}},
+		{"UDP", 3, lost(memberstest.UDP, true), []string{"it answers by TCP, but not by UDP"}, []string{"it answers by TCP, but not by UDP"}},
+		{"TCP", 3, lost(memberstest.TCP, true), []string{"not by TCP", "i/o timeout"}, []string{"not by TCP"}},
+		{"all", 3, lost("", true), []string{"only other speakers"}, []string{"only other speakers"}},
 		{"all, of two", 2, lost("", true), []string{"no answer from port 17946", "node is down, or the port is blocked"}, []string{"no answer"}},
-		{"one way", 3, lost("", false), []string{"its packets arrive here, but it answers none"}, []string{"only TCP or other speakers"}},
+		{"UDP, of two", 2, lost(memberstest.UDP, true), []string{"it answers by TCP, but not by UDP"}, []string{"it answers by TCP, but not by UDP"}},
+		{"one way", 3, lost("", false), []string{"its packets arrive here, but it answers none"}, []string{"only other speakers"}},
 		{"one way, of two", 2, lost("", false), []string{"its packets arrive here, but it answers none"}, []string{"no answer"}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {

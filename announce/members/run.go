@@ -73,6 +73,10 @@ func (m *Membership) listen() {
 			_ = t.Shutdown()
 		}
 	}
+	if list != nil && !m.keep(list) {
+		_ = list.Shutdown() // always nil
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -82,10 +86,20 @@ func (m *Membership) listen() {
 		}
 		m.problem, m.retry = err, now.Add(retryPort)
 	} else {
-		m.list, m.problem, m.opened = list, nil, now
+		m.problem, m.opened = nil, now
 		m.log.Info("listening for other speakers", zap.Stringer("address", t.at), zap.Stringer("detection", m.opts.Detection))
 	}
 	m.silence(now)
+}
+
+// keep makes the list the membership's, unless that was closed meanwhile.
+func (m *Membership) keep(list *memberlist.Memberlist) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.list = list
+	}
+	return !m.closed
 }
 
 // watchClocks finds out whether this process stood still for so long that others may have given it up.
@@ -100,10 +114,15 @@ func (m *Membership) watchClocks(now time.Time) {
 	}
 	m.log.Warn("this speaker stood still; it is silent until another one has told what it holds", zap.Duration("for", by))
 	m.counts.lapses.Add(1)
-	m.jumped, m.lapse, m.met = now, by, time.Time{}
+	m.jumped, m.lapsed, m.lapse, m.met = now, now, by, time.Time{}
 	for _, p := range m.peers {
 		p.sync, p.next, p.tried = true, now, time.Time{}
+		if p.alive {
+			p.met = now // what was seen before is old
+		}
 	}
+	m.silence(now)
+	m.touch()
 }
 
 // settle brings up to date what depends on the time; m.mu is held.
@@ -116,24 +135,24 @@ func (m *Membership) settle(now time.Time) {
 			p.last = now
 			p.sync = p.sync || p.unconnected()
 		}
-		if is := p.judge(m.table.replicas[name], now, &m.counts); is != p.presence {
+		if is := p.judge(m.table.replicas[name], m.patience(p), now, &m.counts); is != p.presence {
 			m.report(p, is)
 			p.presence, p.since, changed = is, now, true
 		}
 		if p.presence == Alive {
 			alive++
 		}
-		problem := ""
+		words := ""
 		if !p.gone && p.presence != Left {
-			problem = p.diagnose(p.alive, p.at(m.opts.Port), patience, now)
+			words = p.diagnose(p.alive, p.at(m.opts.Port), patience, now)
 		}
-		if problem != p.problem {
-			if problem != "" {
-				m.log.Warn("a speaker has a problem", zap.String("node", name), zap.String("problem", problem))
+		if before := p.told; p.complaint.hear(words, now) {
+			changed = true
+			if p.told != "" {
+				m.log.Warn("a speaker has a problem", zap.String("node", name), zap.String("problem", p.told))
 			} else {
-				m.log.Info("a speaker has no problem any more", zap.String("node", name))
+				m.log.Info("a speaker has no problem any more", zap.String("node", name), zap.String("was", before))
 			}
-			p.problem, changed = problem, true
 		}
 	}
 	m.counts.alive.Store(int64(alive))
@@ -143,8 +162,17 @@ func (m *Membership) settle(now time.Time) {
 	}
 }
 
-// judge says whether the speaker is there.
-func (p *peer) judge(r *replica, now time.Time, counts *counts) Presence {
+// patience is how long a loss has to stand before it counts: a speaker that has just answered is not lost, only not
+// yet heard of by all, and what this one found out while it stood still is worth little.
+func (m *Membership) patience(p *peer) time.Duration {
+	if p.exchanged.After(p.verdict) || p.verdict.Sub(m.lapsed) < m.opts.Detection.least()+recheckMet {
+		return recheckMet
+	}
+	return recheck
+}
+
+// judge says whether the speaker is there; patience is for a loss to count.
+func (p *peer) judge(r *replica, patience time.Duration, now time.Time, counts *counts) Presence {
 	switch {
 	case p.gone:
 		return Gone
@@ -158,11 +186,7 @@ func (p *peer) judge(r *replica, now time.Time, counts *counts) Presence {
 		}
 		return Alive
 	case !p.verdict.IsZero():
-		wait := recheck
-		if p.exchanged.After(p.verdict) {
-			wait = recheckMet
-		}
-		if now.Sub(p.verdict) < wait && p.presence == Alive {
+		if now.Sub(p.verdict) < patience && p.presence == Alive {
 			return Alive
 		}
 		p.verdict = time.Time{}
@@ -186,7 +210,7 @@ func (m *Membership) report(p *peer, is Presence) {
 		m.log.Info("speaker left", node, at)
 	case p.presence == Alive:
 		m.counts.losses.Add(1)
-		m.log.Warn("speaker lost", node, at, zap.Stringer("now", is))
+		m.log.Warn("speaker lost", node, at, zap.Stringer("presence", is))
 	}
 }
 
@@ -283,8 +307,10 @@ func (m *Membership) attempt(list *memberlist.Memberlist, p *peer, began time.Ti
 	now := time.Now()
 	m.flying--
 	p.flying = false
-	p.next = began.Add(delay(now.Sub(p.missing)))
-	if p.alive {
+	switch {
+	case !p.alive:
+		p.next = began.Add(delay(now.Sub(p.missing)))
+	case err != nil:
 		p.next = began.Add(retryExchange)
 	}
 	if p.note(err, now); err == nil {

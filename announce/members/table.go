@@ -102,7 +102,8 @@ func (t *table) take(r record, now time.Time) outcome {
 		}
 		p.wait[r.base] = r
 		return outcome{news: true}
-	default:
+	default: // it will not come by itself
+		p.since = now.Add(-mend)
 		return outcome{news: news}
 	}
 	p.catchUp(now)

@@ -130,6 +130,22 @@ func TestSetSaysWhatChanged(t *testing.T) {
 	}
 }
 
+// What a newer version of a speaker tells reaches another newer one through an older one between them, also where
+// that has put it together from differences.
+func TestUnknownRegistersArePassedOn(t *testing.T) {
+	now := time.Now()
+	old, other := newTable("old", 1), newTable("other", 1)
+	first := full("new", head{5, 1})
+	first.registers[77], first.registers[78] = "one", "stays"
+	old.take(first, now)
+	old.take(record{node: "new", head: head{5, 2}, content: difference, base: 1, registers: registers{77: "two"}}, now)
+	exchange(t, old, other, now)
+	got := other.replicas["new"]
+	if got.head != (head{5, 2}) || got.regs[77] != "two" || got.regs[78] != "stays" || !got.state.Draining || len(got.state.Interfaces) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A difference that waits for one that never comes does not fill the memory, nor do speakers that nobody knows.
 func TestTableHasLimits(t *testing.T) {
 	a := newTable("a", 1)

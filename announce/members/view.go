@@ -14,6 +14,9 @@ type View struct {
 	Silent error
 	// Members are the speakers that are or were there, or are expected, in the order of their names; this one too.
 	Members []Member
+	// Lapses counts how often this speaker has stood still for so long that others may have taken over. Silent may be
+	// over before anybody has looked; this tells whom it concerns to probe what it held.
+	Lapses uint64
 }
 
 // Why a speaker must be silent.
@@ -123,13 +126,13 @@ func (m *Membership) View() (View, <-chan struct{}) {
 // look makes the view; m.mu is held.
 func (m *Membership) look() *View {
 	own := m.table.own()
-	v := &View{Silent: m.silent}
+	v := &View{Silent: m.silent, Lapses: m.counts.lapses.Load()}
 	members := map[string]Member{m.opts.Node: {
 		Node: m.opts.Node, Addr: netip.AddrPortFrom(m.opts.Addr, m.opts.Port), Presence: Alive, Since: m.opened, Known: true, State: own.state,
 	}}
 	for name, p := range m.peers {
 		r := m.table.replicas[name]
-		one := Member{Node: name, Addr: p.at(m.opts.Port), Presence: p.presence, Since: p.since, Known: r.known(), Problem: p.problem}
+		one := Member{Node: name, Addr: p.at(m.opts.Port), Presence: p.presence, Since: p.since, Known: r.known(), Problem: p.told}
 		if one.Known {
 			one.State = r.state
 		}
