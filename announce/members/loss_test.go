@@ -154,7 +154,7 @@ func TestGone(t *testing.T) {
 // A network that parts and heals: everybody is together again, however long it took.
 func TestPartition(t *testing.T) {
 	for _, n := range []int{2, 3, 6} {
-		for _, long := range []time.Duration{3 * time.Second, 10 * time.Second, 40 * time.Second, time.Minute} {
+		for _, long := range []time.Duration{5 * time.Second, 10 * time.Second, 40 * time.Second, time.Minute} {
 			if n == 6 && long > 10*time.Second {
 				break
 			}
