@@ -10,7 +10,7 @@ STEP   = @printf '\n\033[1m==> %s\033[0m\n' "$(1)"
 DEBS  := gcc libc6-dev libseccomp-dev pkg-config containerd containernetworking-plugins frr bird2 iproute2 \
          nftables iputils-arping iputils-ping ndisc6 tcpdump curl procps
 
-.PHONY: help deps deps-race deps-lab format lint unit netns e2e test bench demo demo-down image clean
+.PHONY: help deps deps-race deps-lab format lint unit netns e2e test bench soak demo demo-down image clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ test: deps-lab format lint unit ## everything that CI checks (root)
 bench: deps-lab ## measure, and print the figures (root)
 	@$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./bgp/gobgp
 	@cd lab && $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x -p 1 ./e2e ./chaos
+
+soak: deps-lab ## an hour (MINUTES=60) of busy cores, lost packets, stopped speakers: no false take-over (root)
+	@$(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./announce/members -soak $(or $(MINUTES),60)m
 
 demo: deps-lab ## a cluster, the chart, a Service, and a client's answer through its EXTERNAL-IP (root)
 	@mkdir -p build && cd lab && $(GO) build -o ../build/lab ./cmd/lab && $(GO) run ./cmd/demo

@@ -106,10 +106,10 @@ func (d delegate) MergeRemoteState(b []byte, _ bool) {
 
 // take puts a record in, and passes on what was news; message is how it came. m.mu is held.
 func (m *Membership) take(r record, message []byte, now time.Time) {
-	if !m.admits(r.node) {
-		return
-	}
 	if r.node != m.opts.Node {
+		if !m.admits(r.node) {
+			return
+		}
 		p := m.peer(r.node, now)
 		if last := now.Add(-r.age); r.age > 0 && last.After(p.last) {
 			p.last = last

@@ -191,6 +191,39 @@ func TestPartition(t *testing.T) {
 	}
 }
 
+// A speaker that returns brings old verdicts along, also that one has left that is long back: none of them counts.
+func TestStaleVerdicts(t *testing.T) {
+	stale := uint64(0)
+	for range 10 {
+		inCluster(t, 3, nil, func(c *cluster) {
+			go c.speakers["n01"].Close(true)
+			c.eventually("left", c.all("n01", members.Left))
+			time.Sleep(time.Second) // for memberlist to have heard of it too
+			c.network.Carry(memberstest.Parted(addr("n00")))
+			delete(c.speakers, "n01")
+			c.kill("n02")
+			for _, node := range []string{"n01", "n02"} { // these know nothing of what was
+				c.start(node).SetPeers(peers(3))
+			}
+			c.eventually("two are together", func() bool {
+				return c.see("n01", "n02").Presence == members.Alive && c.see("n02", "n01").Presence == members.Alive
+			})
+			c.network.Carry(nil)
+			c.eventually("all are together", c.together)
+			for _, node := range []string{"n01", "n02"} {
+				n := c.speakers[node].Counters()
+				stale += n.StaleLosses
+				if n.Losses != 0 {
+					t.Errorf("%s has lost %d, want none", node, n.Losses)
+				}
+			}
+		})
+	}
+	if stale == 0 {
+		t.Error("no old verdict came: this shows nothing")
+	}
+}
+
 // Packets that get lost cost nobody its membership, and nothing that is told gets lost for good.
 func TestLossyNetwork(t *testing.T) {
 	inCluster(t, 5, nil, func(c *cluster) {

@@ -18,6 +18,11 @@ func TestNetnsLossAndReturn(t *testing.T) {
 	for _, detection := range []members.Detection{members.Normal, members.Fast} {
 		t.Run(detection.String(), func(t *testing.T) { testLossAndReturn(t, newLAN(t, 3, detection)) })
 	}
+	t.Run("IPv6", func(t *testing.T) {
+		l := newLAN(t, 3, members.Normal)
+		l.ipv6 = true
+		testLossAndReturn(t, l)
+	})
 }
 
 func testLossAndReturn(t *testing.T, l *lan) {
@@ -43,7 +48,31 @@ func testLossAndReturn(t *testing.T, l *lan) {
 	l.speakers[1].tell(order{Leave: true})
 	l.sees(0, 1, "Left", "")
 	l.sees(2, 1, "Left", "")
+}
 
+// Packets that get lost cost nobody the membership, nor what is told.
+func TestNetnsLossyNetwork(t *testing.T) {
+	const speakers = 5
+	l := newLAN(t, speakers, members.Normal)
+	l.startAll()
+	l.lossy(2)
+	for i := range 12 * speakers {
+		one, want := i%speakers, held(i, i+1)
+		l.speakers[one].tell(order{State: &members.State{Held: want}})
+		l.eventually("all know what it holds", func() bool {
+			for j := range l.nodes {
+				if m := l.speakers[j].last().Members[name(one)]; m.Held != len(want) || m.First != want[0] {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	for i := range l.nodes {
+		if n := l.speakers[i].last().Counters; n.Losses+n.DecodeErrors+n.WrongKey > 0 && l.lapses() == 0 {
+			t.Errorf("%s: %+v, want no loss", name(i), n)
+		}
+	}
 }
 
 // A speaker whose process stood still is silent until another one has told it what it holds.

@@ -3,6 +3,7 @@ package members
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 )
@@ -14,6 +15,7 @@ const (
 	maxRegisters = 64
 	maxRegister  = 256 << 10 // bytes
 	maxSpeakers  = 4096
+	maxInstance  = math.MaxInt64 // a time in nanoseconds
 )
 
 // format is the first byte of every message. Another one is for changes that no old speaker could follow; new fields
@@ -166,7 +168,9 @@ func (r *record) read(tag uint64, value []byte) (err error) {
 		}
 		r.node = string(value)
 	case tagInstance:
-		r.instance, err = number(value)
+		if r.instance, err = number(value); r.instance > maxInstance {
+			return fmt.Errorf("run %d: at most %d", r.instance, maxInstance)
+		}
 	case tagVersion:
 		r.version, err = number(value)
 	case tagBase:

@@ -21,7 +21,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/kontena/network-lb/announce/members"
-	"github.com/kontena/network-lb/internal/nstest"
 )
 
 // A speaker is a process of its own, in a network namespace of its own, so that it can be killed, stopped and cut off:
@@ -35,6 +34,7 @@ type setting struct {
 	Addr      netip.Addr
 	Keys      [][]byte
 	Detection members.Detection
+	Guarded   bool
 }
 
 // order is one line to a speaker. What is nil stays as it is.
@@ -53,6 +53,7 @@ type sight struct {
 	Members  map[string]seen
 	Counters members.Counters
 	CPU      time.Duration // since the start
+	Probed   *probed       // a probe that was just done
 }
 
 type seen struct {
@@ -89,6 +90,12 @@ func speak(text string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var probes chan probed
+	if its.Guarded {
+		if probes, err = guardOf(m, its.Addr); err != nil {
+			return err
+		}
+	}
 	orders := make(chan order)
 	go func() {
 		defer close(orders)
@@ -100,12 +107,17 @@ func speak(text string, in io.Reader, out io.Writer) error {
 			orders <- one
 		}
 	}()
+	var done *probed
 	for {
 		v, changed := m.View()
-		if err := json.NewEncoder(out).Encode(look(v, m.Counters())); err != nil {
+		s := look(v, m.Counters())
+		s.Probed, done = done, nil
+		if err := json.NewEncoder(out).Encode(s); err != nil {
 			return err
 		}
 		select {
+		case p := <-probes:
+			done = &p
 		case <-changed:
 		case <-time.After(time.Second): // for the counters
 		case one, ok := <-orders:
@@ -275,138 +287,4 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
-}
-
-// lan is two switches with a cable between them, and namespaces that are plugged in, the first half of them into one.
-type lan struct {
-	t         testing.TB
-	switches  string
-	nodes     []string // namespaces
-	speakers  []*process
-	detection members.Detection
-}
-
-// newLAN makes a LAN of n namespaces, on which nothing runs.
-func newLAN(t testing.TB, n int, d members.Detection) *lan {
-	t.Helper()
-	l := &lan{t: t, switches: nstest.New(t, "mbr-switch"), detection: d, speakers: make([]*process, n)}
-	ip := func(args ...string) { nstest.Run(t, "ip", args...) }
-	ip("-n", l.switches, "link", "add", "left", "type", "bridge")
-	ip("-n", l.switches, "link", "add", "right", "type", "bridge")
-	ip("-n", l.switches, "link", "add", "cable", "type", "veth", "peer", "name", "elbac")
-	ip("-n", l.switches, "link", "set", "cable", "master", "left", "up")
-	ip("-n", l.switches, "link", "set", "elbac", "master", "right", "up")
-	ip("-n", l.switches, "link", "set", "left", "up")
-	ip("-n", l.switches, "link", "set", "right", "up")
-	for i := range n {
-		ns := nstest.New(t, fmt.Sprintf("mbr-%d", i))
-		side := "left"
-		if i >= n/2 {
-			side = "right"
-		}
-		ip("-n", l.switches, "link", "add", l.port(i), "type", "veth", "peer", "name", "eth0", "netns", ns)
-		ip("-n", l.switches, "link", "set", l.port(i), "master", side, "up")
-		ip("-n", ns, "addr", "add", addr(name(i)).String()+"/24", "dev", "eth0")
-		ip("-n", ns, "link", "set", "eth0", "up")
-		l.nodes = append(l.nodes, ns)
-	}
-	return l
-}
-
-func (l *lan) port(i int) string { return fmt.Sprintf("port%d", i) }
-
-// plug sets the port of a node up or down; the node sees no carrier.
-func (l *lan) plug(i int, up bool) {
-	nstest.Run(l.t, "ip", "-n", l.switches, "link", "set", l.port(i), map[bool]string{true: "up", false: "down"}[up])
-}
-
-// part takes the cable between the halves out, or puts it in.
-func (l *lan) part(parted bool) {
-	nstest.Run(l.t, "ip", "-n", l.switches, "link", "set", "cable", map[bool]string{false: "up", true: "down"}[parted])
-}
-
-// drop has a node lose what comes from another one; rule is more of what nftables should look at.
-func (l *lan) drop(at, from int, rule string) (undo func()) {
-	nft := func(command string) {
-		nstest.Run(l.t, "ip", append([]string{"netns", "exec", l.nodes[at], "nft"}, strings.Fields(command)...)...)
-	}
-	nft("add table inet members")
-	nft("add chain inet members input { type filter hook input priority 0 ; }")
-	nft("add rule inet members input ip saddr " + addr(name(from)).String() + " " + rule + " drop")
-	return func() { nft("delete table inet members") }
-}
-
-// start starts a speaker, which knows all the others.
-func (l *lan) start(i int) {
-	l.t.Helper()
-	p := startProcess(l.t, l.nodes[i], setting{name(i), addr(name(i)), [][]byte{key}, l.detection})
-	p.tell(order{Peers: peers(len(l.nodes))})
-	l.speakers[i] = p
-}
-
-// startAll starts speakers everywhere, and waits until they are together.
-func (l *lan) startAll() {
-	l.t.Helper()
-	for i := range l.nodes {
-		l.start(i)
-	}
-	l.together()
-}
-
-// running are the numbers of the speakers that run.
-func (l *lan) running() []int {
-	var out []int
-	for i, p := range l.speakers {
-		if p != nil {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-// together waits until all that run see each other alive without a problem, and says how long it took.
-func (l *lan) together() time.Duration {
-	l.t.Helper()
-	return l.eventually("all are together", func() bool {
-		for _, i := range l.running() {
-			for _, j := range l.running() {
-				if s := l.speakers[i].last(); s.Silent != "" || s.Members[name(j)].Presence != "Alive" || !s.Members[name(j)].Known {
-					return false
-				}
-			}
-		}
-		return true
-	})
-}
-
-// lapses is how often the machine was so busy that a speaker did not run for longer than the others forgive.
-func (l *lan) lapses() (n uint64) {
-	for _, i := range l.running() {
-		n += l.speakers[i].last().Lapses
-	}
-	return n
-}
-
-// eventually polls until it is so, for a minute.
-func (l *lan) eventually(what string, done func() bool) time.Duration {
-	l.t.Helper()
-	start := time.Now()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		if time.Since(start) > time.Minute {
-			l.t.Fatalf("not within a minute: %s", what)
-		}
-		<-tick.C
-	}
-	return time.Since(start)
-}
-
-// sees waits until one speaker sees another one so, with a problem that has the words; since counts the time.
-func (l *lan) sees(from, of int, presence, problem string) {
-	l.t.Helper()
-	l.eventually(fmt.Sprintf("%s sees %s %s (%s)", name(from), name(of), presence, problem), func() bool {
-		m := l.speakers[from].last().Members[name(of)]
-		return m.Presence == presence && (problem == "" && m.Problem == "" || problem != "" && strings.Contains(m.Problem, problem))
-	})
 }

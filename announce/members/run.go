@@ -135,7 +135,7 @@ func (m *Membership) settle(now time.Time) {
 			p.last = now
 			p.sync = p.sync || p.unconnected()
 		}
-		if is := p.judge(m.table.replicas[name], m.patience(p), now, &m.counts); is != p.presence {
+		if is := p.judge(m.table.replicas[name], m.grace(p), now, &m.counts); is != p.presence {
 			m.report(p, is)
 			p.presence, p.since, changed = is, now, true
 		}
@@ -162,17 +162,17 @@ func (m *Membership) settle(now time.Time) {
 	}
 }
 
-// patience is how long a loss has to stand before it counts: a speaker that has just answered is not lost, only not
+// grace is how long a loss has to stand before it counts: a speaker that has just answered is not lost, only not
 // yet heard of by all, and what this one found out while it stood still is worth little.
-func (m *Membership) patience(p *peer) time.Duration {
+func (m *Membership) grace(p *peer) time.Duration {
 	if p.exchanged.After(p.verdict) || p.verdict.Sub(m.lapsed) < m.opts.Detection.least()+recheckMet {
 		return recheckMet
 	}
 	return recheck
 }
 
-// judge says whether the speaker is there; patience is for a loss to count.
-func (p *peer) judge(r *replica, patience time.Duration, now time.Time, counts *counts) Presence {
+// judge says whether the speaker is there; see grace.
+func (p *peer) judge(r *replica, grace time.Duration, now time.Time, counts *counts) Presence {
 	switch {
 	case p.gone:
 		return Gone
@@ -186,7 +186,7 @@ func (p *peer) judge(r *replica, patience time.Duration, now time.Time, counts *
 		}
 		return Alive
 	case !p.verdict.IsZero():
-		if now.Sub(p.verdict) < patience && p.presence == Alive {
+		if now.Sub(p.verdict) < grace && p.presence == Alive {
 			return Alive
 		}
 		p.verdict = time.Time{}

@@ -113,7 +113,7 @@ func (t *table) take(r record, now time.Time) outcome {
 // takeOwn makes the own state newer than what others have of an earlier run.
 func (t *table) takeOwn(r record) outcome {
 	own := t.own()
-	if !own.head.less(r.head) {
+	if !own.head.less(r.head) || r.instance == maxInstance { // such a run is made up, and cannot be outdone
 		return outcome{}
 	}
 	own.replace(head{r.instance + 1, 1}, own.held, own.regs)
@@ -213,31 +213,32 @@ func (t *table) exchange(age func(node string) time.Duration) []byte {
 	return b
 }
 
-// newer are the records of an exchange's content that say more than is known; the others are not even read whole.
-func (t *table) newer(b []byte) ([]record, error) {
-	var out []record
+// newer are the records of an exchange's content that say more than is known; the others are not even read whole. One
+// that cannot be read costs only itself. The error is the first.
+func (t *table) newer(b []byte) (out []record, err error) {
 	in := reader{b: b}
-	for count := 0; ; count++ {
+	for range maxSpeakers {
 		tag, value, ok := in.field()
-		if !ok || count == maxSpeakers {
-			return out, in.err
+		if !ok {
+			break
 		}
 		if tag != 1 {
 			continue
 		}
-		node, h, err := readHead(value)
-		if err != nil {
-			return out, err
-		}
-		if p := t.replicas[node]; p != nil && !p.head.less(h) {
+		node, h, bad := readHead(value)
+		if p := t.replicas[node]; bad == nil && p != nil && !p.head.less(h) {
 			continue
 		}
-		r, err := readRecord(value)
-		if err != nil {
-			return out, err
+		var r record
+		if bad == nil {
+			r, bad = readRecord(value)
 		}
-		out = append(out, r)
+		if bad == nil {
+			out = append(out, r)
+		}
+		err = cmp.Or(err, bad)
 	}
+	return out, cmp.Or(err, in.err)
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

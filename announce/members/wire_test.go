@@ -95,6 +95,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"nobody's":              {appendNumber(nil, tagVersion, 1), "nobody"},
 		"cut off":               {full("a", head{1, 1}).append(nil)[:30], "ends too early"},
+		"too late a run":        {name(appendNumber(nil, tagInstance, maxInstance+1)), "at most 9223372036854775807"},
 		"too long a name":       {appendField(nil, tagNode, strings.Repeat("a", 254)), "254 bytes"},
 		"complete and not":      {appendNumber(name(appendField(nil, tagHeld, "\x00\x00")), tagBase, 0), "both"},
 		"to a later version":    {appendNumber(name(appendNumber(nil, tagVersion, 3)), tagBase, 3), "difference"},
@@ -122,68 +123,6 @@ func TestRefused(t *testing.T) {
 	if _, err := readHello(hello{"", netip.MustParseAddrPort("10.0.0.1:5")}.append(nil)); err == nil {
 		t.Error("a greeting of nobody is taken")
 	}
-}
-
-// FuzzRecord: whatever comes is refused or understood, and what is understood is passed on as it was.
-func FuzzRecord(f *testing.F) {
-	f.Add(full("a", head{1 << 62, 3}, addrs("10.0.0.1", "10.0.0.9", "2001:db8::1")...).append(nil))
-	f.Add(record{node: "b", head: head{7, 8}, content: difference, base: 7, added: addrs("10.0.0.1"), registers: registers{99: "x"}, age: time.Hour}.append(nil))
-	f.Add(record{node: "b", head: head{7, 8}}.append(nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := readRecord(b)
-		node, h, errHead := readHead(b)
-		if err != nil {
-			return
-		}
-		if errHead != nil || node != r.node || h != r.head {
-			t.Fatalf("the head of %x is %q %v (%v), of the whole %q %v", b, node, h, errHead, r.node, r.head)
-		}
-		again := r.append(nil)
-		if got, err := readRecord(again); err != nil || text(got) != text(r) {
-			t.Fatalf("%x became %x (%v)", b, again, err)
-		}
-	})
-}
-
-// FuzzMessage: nothing that a member sends breaks a table.
-func FuzzMessage(f *testing.F) {
-	seed := newTable("other", 5)
-	seed.set(State{Held: addrs("10.0.0.1"), Interfaces: links}, false)
-	f.Add(seed.exchange(func(string) time.Duration { return time.Hour }))
-	f.Add(full("self", head{9, 9}).append(message(kindUpdate)))
-	f.Add(hello{"a", netip.MustParseAddrPort("[2001:db8::1]:5")}.append(message(kindHello)))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		k, content, err := open(b)
-		if err != nil {
-			return
-		}
-		table := newTable("self", 5)
-		var records []record
-		switch k {
-		case kindExchange:
-			records, _ = table.newer(content)
-		case kindHello:
-			if h, err := readHello(content); err == nil && string(h.append(nil)) == "" {
-				t.Fatal("a greeting of nothing")
-			}
-		default:
-			if r, err := readRecord(content); err == nil {
-				records = append(records, r)
-			}
-		}
-		for _, r := range records {
-			table.take(r, time.Now())
-		}
-		for node, p := range table.replicas {
-			if !slices.IsSortedFunc(p.held, netip.Addr.Compare) {
-				t.Fatalf("%s holds %v", node, p.held)
-			}
-		}
-		other := newTable("third", 6)
-		if _, err := other.newer(table.exchange(func(string) time.Duration { return 0 })[2:]); err != nil {
-			t.Fatalf("what was taken cannot be passed on: %v", err)
-		}
-	})
 }
 
 // What a set of addresses costs, in bytes.
