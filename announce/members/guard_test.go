@@ -14,10 +14,19 @@ import (
 // guard does for a speaker what is layer 2's business: it answers who asks, while the speaker may answer; and when
 // another speaker is lost, it asks that one before it takes over.
 type guard struct {
-	m      *members.Membership
-	conn   *net.UDPConn
-	probes chan probed
+	m     *members.Membership
+	conn  *net.UDPConn
+	found chan finding
 }
+
+// finding is one of two things that guards tell.
+type finding struct {
+	Probed *probed
+	Gap    *span // in which the guard's process was not given a processor, or stood still
+}
+
+// span is a time.
+type span struct{ From, To time.Time }
 
 // guardPort is where guards answer. What is said there is no packet of the membership.
 const guardPort = 17947
@@ -32,15 +41,29 @@ type probed struct {
 }
 
 // guardOf guards a speaker until the process ends.
-func guardOf(m *members.Membership, addr netip.Addr) (chan probed, error) {
+func guardOf(m *members.Membership, addr netip.Addr) (chan finding, error) {
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, guardPort)))
 	if err != nil {
 		return nil, err
 	}
-	g := guard{m, conn, make(chan probed)}
+	g := guard{m, conn, make(chan finding)}
 	go g.answer()
 	go g.watch()
-	return g.probes, nil
+	go g.pulse()
+	return g.found, nil
+}
+
+// pulse finds out whether it runs as it should: the answers to probes are awaited for 150 ms in all.
+func (g guard) pulse() {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	last := time.Now()
+	for range ticker.C {
+		now := time.Now()
+		if now.Sub(last) > 100*time.Millisecond {
+			g.found <- finding{Gap: &span{last, now}}
+		}
+		last = now
+	}
 }
 
 func (g guard) answer() {
@@ -89,7 +112,7 @@ func (g guard) probe(lost members.Member, lapses uint64) {
 			p.TakenOver = !p.Answered && v.Silent == nil && v.Lapses == lapses
 		}
 	}
-	g.probes <- p
+	g.found <- finding{Probed: &p}
 }
 
 // ask probes three times, 50 ms apart.

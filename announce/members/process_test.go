@@ -53,7 +53,7 @@ type sight struct {
 	Members  map[string]seen
 	Counters members.Counters
 	CPU      time.Duration // since the start
-	Probed   *probed       // a probe that was just done
+	finding                // of its guard
 }
 
 type seen struct {
@@ -90,9 +90,9 @@ func speak(text string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var probes chan probed
+	var findings chan finding
 	if its.Guarded {
-		if probes, err = guardOf(m, its.Addr); err != nil {
+		if findings, err = guardOf(m, its.Addr); err != nil {
 			return err
 		}
 	}
@@ -107,17 +107,16 @@ func speak(text string, in io.Reader, out io.Writer) error {
 			orders <- one
 		}
 	}()
-	var done *probed
+	var found finding
 	for {
 		v, changed := m.View()
 		s := look(v, m.Counters())
-		s.Probed, done = done, nil
+		s.finding, found = found, finding{}
 		if err := json.NewEncoder(out).Encode(s); err != nil {
 			return err
 		}
 		select {
-		case p := <-probes:
-			done = &p
+		case found = <-findings:
 		case <-changed:
 		case <-time.After(time.Second): // for the counters
 		case one, ok := <-orders:
