@@ -13,10 +13,19 @@ type Clocks struct {
 var start = time.Now()
 
 // hostClocks reads this machine's clocks.
-func hostClocks() Clocks {
-	now := time.Now()
-	c := Clocks{Monotonic: now.Sub(start), Wall: time.Duration(now.UnixNano())}
-	c.Boot = bootClock(c.Monotonic)
+func hostClocks() Clocks { return readClocks(time.Now, bootClock) }
+
+// readClocks reads all clocks at one moment: if the process stands still between two of them, it begins anew, or that
+// would be noticed twice, with this reading and with the next.
+func readClocks(now func() time.Time, boot func() time.Duration) (c Clocks) {
+	for range 10 {
+		c.Boot = boot()
+		t := now()
+		c.Monotonic, c.Wall = t.Sub(start), time.Duration(t.UnixNano())
+		if boot()-c.Boot < time.Millisecond {
+			break
+		}
+	}
 	return c
 }
 

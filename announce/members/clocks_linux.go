@@ -7,10 +7,10 @@ import (
 )
 
 // bootClock is CLOCK_BOOTTIME; without it the monotonic clock has to do.
-func bootClock(monotonic time.Duration) time.Duration {
+func bootClock() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return monotonic
+		return time.Since(start)
 	}
 	return time.Duration(ts.Nano())
 }

@@ -107,6 +107,34 @@ func TestLapse(t *testing.T) {
 	}
 }
 
+// A process that stands still between two clocks reads them again: it stood still once, not twice.
+func TestReadClocks(t *testing.T) {
+	begin := time.Now()
+	for _, at := range []int{0, 1, 2, 3, 99} { // the reading before which it stands still
+		passed, readings := time.Duration(0), 0
+		tick := func() time.Duration {
+			if passed += time.Microsecond; readings == at {
+				passed += 5 * time.Second
+			}
+			readings++
+			return passed
+		}
+		read := func() Clocks {
+			return readClocks(func() time.Time { return begin.Add(tick()) }, tick)
+		}
+		all := []Clocks{read(), read(), read()}
+		noticed := 0
+		for i := range all[1:] {
+			if lapse(all[i], all[i+1], turn) > time.Second {
+				noticed++
+			}
+		}
+		if want := map[int]int{3: 1}[at]; noticed != want {
+			t.Errorf("before reading %d: noticed %d times, want %d: %+v", at, noticed, want, all)
+		}
+	}
+}
+
 // memberlist's lines are shown at their level, what is told in other words and what comes again and again is not.
 func TestLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

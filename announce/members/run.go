@@ -17,7 +17,7 @@ const (
 	alone         = time.Second      // without an answer a speaker that has started goes on by itself
 	aloneAgain    = 10 * time.Second // one that stood still; its network may come back later than it
 	recheck       = 2 * gossipRound  // before a loss counts: a contradiction is passed on meanwhile
-	recheckMet    = time.Second      // if it has answered since: it is not lost, only not yet heard of by all
+	recheckMet    = time.Second      // where that is doubtful: not everybody may have heard of the contradiction yet
 )
 
 // run is the loop. Everything that waits for time to pass waits for a turn of it.
@@ -162,10 +162,12 @@ func (m *Membership) settle(now time.Time) {
 	}
 }
 
-// grace is how long a loss has to stand before it counts: a speaker that has just answered is not lost, only not
-// yet heard of by all, and what this one found out while it stood still is worth little.
+// grace is how long a loss has to stand before it counts. There is more of it where the loss is doubtful: the speaker
+// has answered since; a packet came from it later than from anyone whose loss was found out by probing, so that this
+// verdict is an old one; or it was found out while this speaker stood still.
 func (m *Membership) grace(p *peer) time.Duration {
-	if p.exchanged.After(p.verdict) || p.verdict.Sub(m.lapsed) < m.opts.Detection.least()+recheckMet {
+	least := m.opts.Detection.least()
+	if p.exchanged.After(p.verdict) || p.verdict.Sub(p.heard) < least || p.verdict.Sub(m.lapsed) < least+recheckMet {
 		return recheckMet
 	}
 	return recheck
