@@ -194,7 +194,7 @@ func TestPartition(t *testing.T) {
 // A speaker that returns brings old verdicts along, also that one has left that is long back: none of them counts.
 func TestStaleVerdicts(t *testing.T) {
 	stale := uint64(0)
-	for range 10 {
+	for i := 0; i < 10 || stale == 0 && i < 200; i++ { // whom the returning one tells first is chance
 		inCluster(t, 3, nil, func(c *cluster) {
 			go c.speakers["n01"].Close(true)
 			c.eventually("left", c.all("n01", members.Left))
