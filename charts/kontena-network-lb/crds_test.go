@@ -22,23 +22,42 @@ import (
 	"github.com/kontena/network-lb/kube/reports"
 )
 
-const crdName = "addresspools.network-lb.kontena.io"
-
-func poolsCRD(t *testing.T) *apiextensionsv1.CustomResourceDefinition {
-	t.Helper()
-	all := objects(t, mustRender(t, readValues(t, "testdata/good/minimal.yaml")))
-	return find[*apiextensionsv1.CustomResourceDefinition](t, all, crdName)
+// written are the reports: the resource and what its writer sends, and what is shown of it.
+var written = []struct {
+	resource schema.GroupVersionResource
+	object   interface {
+		Unstructured() (*unstructured.Unstructured, error)
+	}
+	status  reflect.Type
+	columns string
+}{
+	{reports.AddressPools, reports.AddressPool{}, reflect.TypeFor[reports.AddressPoolStatus](),
+		"PROTOCOL, IPV4 USED, IPV4 FREE, IPV6 USED, IPV6 FREE, PENDING, AGE; wide: GENERATION, IPV4 SIZE, IPV6 SIZE"},
+	{reports.Speakers, reports.Speaker{}, reflect.TypeFor[reports.SpeakerStatus](),
+		"SESSIONS, ROUTES, OWNED, NOT ANNOUNCED, GENERATION, AGE; wide: PROBLEM, WRITTEN"},
 }
 
-// TestCRDNames: what is installed is the resource that the controller writes, and Helm leaves it where it is.
+func crdOf(t *testing.T, resource schema.GroupVersionResource) *apiextensionsv1.CustomResourceDefinition {
+	t.Helper()
+	all := objects(t, mustRender(t, readValues(t, "testdata/good/minimal.yaml")))
+	return find[*apiextensionsv1.CustomResourceDefinition](t, all, resource.GroupResource().String())
+}
+
+// TestCRDNames: what is installed are the resources that the processes write, and Helm leaves them where they are.
 func TestCRDNames(t *testing.T) {
-	crd := poolsCRD(t)
+	for _, w := range written {
+		compareNames(t, crdOf(t, w.resource), w.resource, w.object.Unstructured)
+	}
+}
+
+func compareNames(t *testing.T, crd *apiextensionsv1.CustomResourceDefinition, want schema.GroupVersionResource, object func() (*unstructured.Unstructured, error)) {
+	t.Helper()
 	version := crd.Spec.Versions[0]
 	got := schema.GroupVersionResource{Group: crd.Spec.Group, Version: version.Name, Resource: crd.Spec.Names.Plural}
-	if got != reports.AddressPools || crd.Name != got.Resource+"."+got.Group || len(crd.Spec.Versions) != 1 {
-		t.Errorf("%s is %v, the controller writes %v", crd.Name, got, reports.AddressPools)
+	if got != want || crd.Name != got.Resource+"."+got.Group || len(crd.Spec.Versions) != 1 {
+		t.Errorf("%s is %v, and %v is written", crd.Name, got, want)
 	}
-	u, err := reports.AddressPool{}.Unstructured()
+	u, err := object()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +75,13 @@ func TestCRDNames(t *testing.T) {
 
 // TestCRDSchema: a report has the fields of the Go types, with their JSON's types, and no other.
 func TestCRDSchema(t *testing.T) {
-	whole := poolsCRD(t).Spec.Versions[0].Schema.OpenAPIV3Schema
-	if keys := slices.Sorted(maps.Keys(whole.Properties)); !slices.Equal(keys, []string{"apiVersion", "kind", "metadata", "status"}) {
-		t.Errorf("it has %v", keys)
+	for _, w := range written {
+		whole := crdOf(t, w.resource).Spec.Versions[0].Schema.OpenAPIV3Schema
+		if keys := slices.Sorted(maps.Keys(whole.Properties)); !slices.Equal(keys, []string{"apiVersion", "kind", "metadata", "status"}) {
+			t.Errorf("it has %v", keys)
+		}
+		compareSchema(t, "status", whole.Properties["status"], w.status)
 	}
-	compareSchema(t, "status", whole.Properties["status"], reflect.TypeFor[reports.AddressPoolStatus]())
 }
 
 func compareSchema(t *testing.T, path string, schema apiextensionsv1.JSONSchemaProps, of reflect.Type) {
@@ -85,13 +106,16 @@ func compareFields(t *testing.T, path string, schema apiextensionsv1.JSONSchemaP
 		of = of.Elem()
 	}
 	var names, required []string
-	for i := range of.NumField() {
-		name, option, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+	for _, field := range reflect.VisibleFields(of) {
+		if field.Anonymous {
+			continue // its fields are among them
+		}
+		name, option, _ := strings.Cut(field.Tag.Get("json"), ",")
 		names = append(names, name)
 		if option != "omitempty" {
 			required = append(required, name)
 		}
-		compareSchema(t, path+"."+name, schema.Properties[name], of.Field(i).Type)
+		compareSchema(t, path+"."+name, schema.Properties[name], field.Type)
 	}
 	if got := slices.Sorted(maps.Keys(schema.Properties)); !slices.Equal(got, slices.Sorted(slices.Values(names))) {
 		t.Errorf("%s has %v, the Go type %v", path, got, names)
@@ -123,9 +147,15 @@ func jsonType(of reflect.Type) (kind, format string) {
 	return of.Kind().String(), ""
 }
 
-// TestCRDColumns: what `kubectl get addresspools` shows is there, and is of the type that the column says.
+// TestCRDColumns: what `kubectl get` shows is there, and is of the type that the column says.
 func TestCRDColumns(t *testing.T) {
-	version := poolsCRD(t).Spec.Versions[0]
+	for _, w := range written {
+		compareColumns(t, crdOf(t, w.resource).Spec.Versions[0], w.columns)
+	}
+}
+
+func compareColumns(t *testing.T, version apiextensionsv1.CustomResourceDefinitionVersion, want string) {
+	t.Helper()
 	var narrow, wide []string
 	for _, column := range version.AdditionalPrinterColumns {
 		if column.Priority == 0 {
@@ -140,12 +170,12 @@ func TestCRDColumns(t *testing.T) {
 		for _, key := range strings.Split(column.JSONPath, ".")[1:] {
 			at = at.Properties[key]
 		}
-		if at.Type != column.Type {
+		if at.Type != column.Type && (column.Type != "date" || at.Format != "date-time") {
 			t.Errorf("%s is a %s, and %s is %q", column.Name, column.Type, column.JSONPath, at.Type)
 		}
 	}
 	got := strings.Join(narrow, ", ") + "; wide: " + strings.Join(wide, ", ")
-	if got != "PROTOCOL, IPV4 USED, IPV4 FREE, IPV6 USED, IPV6 FREE, PENDING, AGE; wide: GENERATION, IPV4 SIZE, IPV6 SIZE" {
+	if got != want {
 		t.Errorf("the columns are %s", got)
 	}
 }
@@ -189,11 +219,7 @@ func TestCRDOfAnotherRelease(t *testing.T) {
 		changed[key] = value
 		return changed
 	}
-	for name, test := range map[string]struct {
-		labels, annotations map[string]string
-		absent              bool
-		owner               string // in the notes; empty: the chart has it
-	}{
+	for name, test := range map[string]foreignTest{
 		"none is there":      {absent: true},
 		"ours":               {labels: helm, annotations: mine},
 		"another name":       {helm, with("meta.helm.sh/release-name", "old"), false, "the release old in namespace " + namespace},
@@ -201,26 +227,38 @@ func TestCRDOfAnotherRelease(t *testing.T) {
 		"applied by hand":    {nil, nil, false, "no release of Helm"},
 		"without Helm's own": {nil, mine, false, "no release of Helm"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			client := fake.NewSimpleDynamicClient(runtime.NewScheme())
-			if !test.absent {
-				there := &unstructured.Unstructured{}
-				there.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
-				there.SetName(crdName)
-				there.SetLabels(test.labels)
-				there.SetAnnotations(test.annotations)
-				client = fake.NewSimpleDynamicClient(runtime.NewScheme(), there)
-			}
-			files := renderIn(t, cluster{client: client}, readValues(t, "testdata/good/minimal.yaml"))
-			rendered := slices.ContainsFunc(objects(t, files), func(o object) bool { return o.GetName() == crdName })
-			if want := test.owner == ""; rendered != want {
-				t.Errorf("it is rendered: %v", rendered)
-			}
-			notes := files["kontena-network-lb/templates/NOTES.txt"]
-			if said := strings.Contains(notes, "meta.helm.sh/release-name="+release); said == rendered || !strings.Contains(notes, test.owner) {
-				t.Errorf("the notes are\n%s", notes)
-			}
-		})
+		for _, w := range written {
+			t.Run(name+", "+w.resource.Resource, func(t *testing.T) { foreignCRD(t, w.resource.GroupResource().String(), test) })
+		}
+	}
+}
+
+// foreignTest is a CustomResourceDefinition in the cluster.
+type foreignTest struct {
+	labels, annotations map[string]string
+	absent              bool
+	owner               string // in the notes; empty: the chart has it
+}
+
+func foreignCRD(t *testing.T, name string, test foreignTest) {
+	t.Helper()
+	client := fake.NewSimpleDynamicClient(runtime.NewScheme())
+	if !test.absent {
+		there := &unstructured.Unstructured{}
+		there.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
+		there.SetName(name)
+		there.SetLabels(test.labels)
+		there.SetAnnotations(test.annotations)
+		client = fake.NewSimpleDynamicClient(runtime.NewScheme(), there)
+	}
+	files := renderIn(t, cluster{client: client}, readValues(t, "testdata/good/minimal.yaml"))
+	rendered := slices.ContainsFunc(objects(t, files), func(o object) bool { return o.GetName() == name })
+	if want := test.owner == ""; rendered != want {
+		t.Errorf("it is rendered: %v", rendered)
+	}
+	notes := files["kontena-network-lb/templates/NOTES.txt"]
+	if said := strings.Contains(notes, "meta.helm.sh/release-name="+release); said == rendered || !strings.Contains(notes, test.owner) {
+		t.Errorf("the notes are\n%s", notes)
 	}
 }
 

@@ -148,7 +148,7 @@ func TestNamesAndNamespaces(t *testing.T) {
 		"ClusterRole NAME-controller", "ClusterRole NAME-guard", "ClusterRole NAME-speaker",
 		"ClusterRoleBinding NAME-controller", "ClusterRoleBinding NAME-guard", "ClusterRoleBinding NAME-speaker",
 		"ConfigMap NAME-config", "ConfigMap NAME-guard",
-		"CustomResourceDefinition addresspools.network-lb.kontena.io",
+		"CustomResourceDefinition addresspools.network-lb.kontena.io", "CustomResourceDefinition speakers.network-lb.kontena.io",
 		"DaemonSet NAME-speaker", "Deployment NAME-controller",
 		"Job NAME-guard", "Lease NAME-controller", "PodDisruptionBudget NAME-controller",
 		"Role NAME-controller", "Role NAME-guard", "Role NAME-speaker",

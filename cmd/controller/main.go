@@ -20,6 +20,7 @@ var options = []process.Option{
 	{Name: "config-map", Default: "network-lb-config", Usage: "name of the ConfigMap with the configuration as it was written (key config.yaml)"},
 	{Name: "lease", Default: "network-lb-controller", Usage: "name of the Lease by which one of several replicas leads"},
 	{Name: "cluster-role", Usage: "name of the ClusterRole that the AddressPools belong to, so that they go with it; empty: they stay"},
+	{Name: "pods", Usage: "label selector of the speakers' Pods: what a speaker has reported counts only while its Pod is Ready; empty: always"},
 	{Name: "identity", Usage: "this replica's name in the Lease; empty: the host name"},
 	{Name: "listen", Default: ":17470", Usage: "address of /healthz, /readyz and /metrics; empty: none"},
 	{Name: "status-listen", Default: "127.0.0.1:17471", Usage: "address of /status; empty: none"},
@@ -52,7 +53,7 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	c := controller.New(controller.Options{
 		Client: client, Namespace: v["namespace"], ConfigMap: v["config-map"], LastGood: v["last-good"], File: v["config"],
 		Lease: v["lease"], Identity: identity, Logger: log,
-		Reports: reports, ClusterRole: v["cluster-role"],
+		Reports: reports, ClusterRole: v["cluster-role"], Pods: v["pods"],
 	})
 	return serve.Beside(ctx, serve.Options{
 		Listen: v["listen"], StatusListen: v["status-listen"],

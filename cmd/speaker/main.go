@@ -19,6 +19,7 @@ import (
 	"github.com/kontena/network-lb/kube/speaker"
 	"github.com/kontena/network-lb/layer2"
 	"github.com/kontena/network-lb/layer2/rawsock"
+	"github.com/kontena/network-lb/layer2/subnets"
 )
 
 const summary = "announces the addresses of Services from its node, by ARP and NDP or by BGP."
@@ -45,6 +46,10 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
+	reports, err := process.Dynamic(v, "network-lb-speaker")
+	if err != nil {
+		return err
+	}
 	transport, err := rawsock.Open(rawsock.Options{Logger: log.Named("layer2")})
 	if err != nil {
 		return err
@@ -54,6 +59,10 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	sameBoot, err := speaker.SameBoot(v["state"])
 	if err != nil {
 		log.Warn("routers are not asked to keep the routes of the last run", zap.Error(err))
+	}
+	bootID, err := speaker.BootID()
+	if err != nil {
+		log.Warn("the report does not say which boot it is of", zap.Error(err))
 	}
 	var resolver neigh.Resolver
 	engine := gobgp.New(gobgp.Options{NodeName: v["node-name"], Local: resolver.Local, Restarting: sameBoot, Logger: log.Named("bgp")})
@@ -78,6 +87,7 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	s := speaker.New(speaker.Options{
 		Client: client, Node: v["node-name"], Namespace: v["namespace"], Pods: v["pods"],
 		LastGood: v["last-good"], File: v["config"], Routes: routes, Claims: responder, Discards: refused, Logger: log,
+		Reports: reports, BootID: bootID, Network: network,
 		Prefer: func(own []netip.Addr) {
 			if resolver.Prefer(own) {
 				engine.AddressesChanged()
@@ -100,4 +110,10 @@ func keepRoutes(client kubernetes.Interface, v process.Values, log *zap.Logger) 
 		log.Info("routers are told to drop the routes", zap.String("reason", why.Error()))
 	}
 	return why == nil
+}
+
+// network returns the subnets that the node is in and its gateways, but for those of container networks.
+func network() ([]netip.Prefix, []netip.Addr, error) {
+	n, err := subnets.Read(layer2.ContainerInterfaces)
+	return n.Subnets, n.Gateways, err
 }

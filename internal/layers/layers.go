@@ -37,6 +37,8 @@ var rooms = []room{
 	{path: "bgp/discard", why: "it writes a few routes into the kernel and knows nothing of BGP itself",
 		libs: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
 	{path: "layer2", why: "it answers over a Transport and knows no sockets", libs: []string{"go.uber.org/zap"}},
+	{path: "layer2/subnets", why: "it reads a few facts of the kernel and knows nothing of frames",
+		libs: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
 	{path: "layer2/rawsock", why: "it is the Transport on Linux sockets", own: []string{"layer2", "layer2/layer2test"},
 		libs: []string{"github.com/mdlayher", "github.com/vishvananda/netlink", "golang.org/x", "go.uber.org/zap"}},
 	{path: "announce", why: "it decides from values alone", own: []string{"selector", "bgp", "layer2"}},

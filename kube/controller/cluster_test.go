@@ -52,6 +52,7 @@ type cluster struct {
 	t *testing.T
 	*fake.Clientset
 	dynamic *dynamicfake.FakeDynamicClient
+	pods    string // the label selector of the speakers' Pods
 
 	mu      sync.Mutex
 	patches []string // that were tried, as "namespace/name"
@@ -65,7 +66,7 @@ func newCluster(t *testing.T) *cluster {
 	empty := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "last-good"}}
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "controller", UID: "role"}}
 	c := &cluster{t: t, Clientset: fake.NewClientset(prod, empty, role), dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(
-		runtime.NewScheme(), map[schema.GroupVersionResource]string{reports.AddressPools: "AddressPoolList"})}
+		runtime.NewScheme(), map[schema.GroupVersionResource]string{reports.AddressPools: "AddressPoolList", reports.Speakers: "SpeakerList"})}
 	number := func(a clienttesting.Action) (bool, runtime.Object, error) {
 		if create, ok := a.(clienttesting.CreateAction); ok {
 			c.number(create.GetObject().(*corev1.Service))
@@ -305,7 +306,7 @@ func (c *cluster) startWith(identity string, client kubernetes.Interface) *repli
 	ctx, stop := context.WithCancel(context.Background())
 	r := &replica{stop: stop, done: make(chan struct{}), Controller: New(Options{
 		Client: client, Namespace: "system", ConfigMap: "config", LastGood: "last-good", Lease: "lease", Identity: identity,
-		Reports: c.dynamic, ClusterRole: "controller",
+		Reports: c.dynamic, ClusterRole: "controller", Pods: c.pods,
 	})}
 	go func() {
 		defer close(r.done)

@@ -46,11 +46,13 @@ type Options struct {
 	ConfigMap, LastGood, File string
 	// Lease names the Lease by which one of several replicas leads, and Identity this replica in it.
 	Lease, Identity string
-	// Reports writes the AddressPools; nil: there are none, and releases are not remembered when the leader changes.
-	// ClusterRole names what they are deleted with; empty: nothing.
-	Reports     dynamic.Interface
-	ClusterRole string
-	Logger      *zap.Logger
+	// Reports writes the AddressPools and reads the Speakers; nil: there are none, releases are not remembered when the
+	// leader changes, and Services have no condition Announced. ClusterRole names what AddressPools are deleted with; empty:
+	// nothing. Pods is a label selector of the speakers' Pods: what a speaker has reported counts only while its Pod is
+	// Ready, and half a minute longer; empty: always.
+	Reports           dynamic.Interface
+	ClusterRole, Pods string
+	Logger            *zap.Logger
 }
 
 // Controller assigns addresses. Make it with New.
@@ -64,6 +66,7 @@ type Controller struct {
 	nodes    cache.SharedIndexInformer // of all Nodes, for their addresses
 	ranges   chan struct{}             // something has changed in what is never assigned
 	queue    workqueue.TypedRateLimitingInterface[string]
+	speakers *speakers
 
 	look chan struct{} // something has changed in documents
 	gate sync.RWMutex  // held by who assigns addresses, and alone by who replaces the pools
@@ -72,11 +75,12 @@ type Controller struct {
 
 	mu        sync.Mutex
 	documents documents
-	leading   bool             // this replica has the Lease
-	allocator *ipam.Allocator  // nil before this replica has adopted what the cluster has
-	reporter  *reporter        // like allocator
-	lost      map[string]error // why a Service has lost an address, until it is told
-	cidrs     cache.Store      // of all ServiceCIDRs; nil where there are none
+	leading   bool                 // this replica has the Lease
+	allocator *ipam.Allocator      // nil before this replica has adopted what the cluster has
+	reporter  *reporter            // like allocator
+	lost      map[string]error     // why a Service has lost an address, until it is told
+	doubts    map[string]time.Time // since when the reports say that a Service is not announced, and it does not yet
+	cidrs     cache.Store          // of all ServiceCIDRs; nil where there are none
 }
 
 // New returns a controller that does nothing before Run.
@@ -85,8 +89,8 @@ func New(o Options) *Controller {
 		o.Logger = zap.NewNop()
 	}
 	retry := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
-	return &Controller{
-		opts: o, log: o.Logger, counts: newCounts(), lost: map[string]error{}, look: make(chan struct{}, 1),
+	c := &Controller{
+		opts: o, doubts: map[string]time.Time{}, log: o.Logger, counts: newCounts(), lost: map[string]error{}, look: make(chan struct{}, 1),
 		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity, o.Logger),
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
 			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
@@ -95,6 +99,8 @@ func New(o Options) *Controller {
 		ranges: make(chan struct{}, 1),
 		queue:  workqueue.NewTypedRateLimitingQueue(retry),
 	}
+	c.speakers = newSpeakers(c)
+	return c
 }
 
 // Run works until ctx ends, and then returns nil once nothing is being written any more and the Lease is

@@ -148,6 +148,7 @@ func (c *Controller) lead(ctx context.Context) error {
 	}
 	c.followCIDRs(ctx)
 	cache.WaitForCacheSync(ctx.Done(), c.nodes.HasSynced)
+	c.speakers.follow(ctx)
 	reporter, remembered := c.beginReports(ctx)
 	if err := c.adopt(*base, reporter, remembered); err != nil {
 		return err
@@ -155,6 +156,7 @@ func (c *Controller) lead(ctx context.Context) error {
 	var workers sync.WaitGroup
 	workers.Go(func() { reporter.run(ctx) })
 	workers.Go(func() { c.exclude(ctx) })
+	workers.Go(func() { c.speakers.spread(ctx) })
 	c.rangesChanged()
 	workers.Go(func() { c.configure(ctx) })
 	for range writers {

@@ -18,10 +18,12 @@ var (
 		"Addresses of the pool that a Service has.", []string{"pool", "family"}, nil)
 	pendingDesc = prometheus.NewDesc("network_lb_services_pending",
 		"Services that wait for an address, by the reason in their condition.", []string{"reason"}, nil)
+	silentDesc = prometheus.NewDesc("network_lb_services_not_announced",
+		"Services with an address that no node announces, by the reason in their condition.", []string{"reason"}, nil)
 )
 
 // What is read anew for each scrape, and what is counted as it happens.
-var gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, leadingDesc, sizeDesc, inUseDesc, pendingDesc}
+var gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, leadingDesc, sizeDesc, inUseDesc, pendingDesc, silentDesc}
 
 // Descs describe all of the controller's metrics.
 var Descs = append(gaugeDescs, newCounts().descs()...)
@@ -98,14 +100,20 @@ func (c *Controller) measure(set serve.Gauge) {
 		set(sizeDesc, size, u.Pool, u.Family.String())
 		set(inUseDesc, float64(u.InUse), u.Pool, u.Family.String())
 	}
-	pending := map[string]float64{}
+	pending, silent := map[string]float64{}, map[string]float64{}
 	class := documents.force.Config.LoadBalancerClass
 	for _, s := range c.all(class) {
 		if s.Handled(class) && s.Allocated != nil && !s.Allocated.True && s.Allocated.Reason != reasonForeign {
 			pending[s.Allocated.Reason]++
 		}
+		if s.Handled(class) && s.Allocated != nil && s.Allocated.True && s.Announced != nil && !s.Announced.True {
+			silent[s.Announced.Reason]++
+		}
 	}
 	for reason, n := range pending {
 		set(pendingDesc, n, reason)
+	}
+	for reason, n := range silent {
+		set(silentDesc, n, reason)
 	}
 }

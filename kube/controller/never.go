@@ -82,10 +82,10 @@ func (c *Controller) followCIDRs(ctx context.Context) {
 	cache.WaitForCacheSync(ctx.Done(), informer.HasSynced)
 }
 
-// never returns the addresses that are never assigned, in order: those of Nodes, Pods and ClusterIPs, and the
-// subnet-router anycast addresses of the pools.
+// never returns the addresses that are never assigned, in order: those of Nodes, Pods and ClusterIPs, the subnet-router
+// anycast addresses of the pools, and what the speakers see of the nodes' networks.
 func (c *Controller) never(cfg config.Config) []ipam.Range {
-	all := cfg.AnycastAddresses()
+	all := append(cfg.AnycastAddresses(), c.speakers.never()...)
 	for _, o := range c.nodes.GetStore().List() {
 		if n, ok := o.(*corev1.Node); ok {
 			all = append(all, objects.NodeRanges(n)...)
@@ -138,7 +138,7 @@ func (c *Controller) warn(cfg config.Config, never []ipam.Range, warned map[stri
 			text := p.Name + " " + n.String()
 			if !warned[text] && slices.ContainsFunc(p.Ranges, n.Overlaps) {
 				warned[text] = true
-				c.log.Warn("never assigned, although in a pool: they are the cluster's own, or an IPv6 subnet's anycast address",
+				c.log.Warn("never assigned, although in a pool: they are the cluster's own, a gateway's, or the first or last of a subnet",
 					zap.String("pool", p.Name), zap.Stringer("addresses", n))
 			}
 		}

@@ -5,6 +5,15 @@ type Status struct {
 	Leading bool         `json:"leading"`
 	Config  ConfigStatus `json:"config"`
 	Pools   []PoolStatus `json:"pools,omitempty"`
+	// Speakers counts the speakers' reports, while this replica leads.
+	Speakers SpeakersStatus `json:"speakers"`
+}
+
+// SpeakersStatus counts the speakers' reports, and those of them that count: of this installation, and of speakers that
+// are Ready.
+type SpeakersStatus struct {
+	Reports int `json:"reports"`
+	Counted int `json:"counted"`
 }
 
 // ConfigStatus says which configuration is in force.
@@ -28,7 +37,7 @@ func (c *Controller) Status() Status {
 	c.mu.Lock()
 	allocator, documents, leading := c.allocator, c.documents, c.leading
 	c.mu.Unlock()
-	s := Status{Leading: leading}
+	s := Status{Leading: leading, Speakers: c.speakers.status()}
 	if documents.kept != nil {
 		s.Config.Generation = documents.kept.Generation
 	}

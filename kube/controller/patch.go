@@ -29,7 +29,11 @@ func patchOf(s objects.Service, w status, now metav1.Time) []byte {
 			delete(condition, "lastTransitionTime") // it stays as it is
 		}
 	}
-	change := object{"conditions": []object{condition}}
+	conditions := []object{condition}
+	if w.clear && s.Announced != nil {
+		conditions = append(conditions, object{"type": objects.ConditionAnnounced, "$patch": "delete"})
+	}
+	change := object{"conditions": conditions}
 	if !w.keep {
 		ingress := []object{}
 		for _, a := range w.addrs {

@@ -81,7 +81,10 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 		}
 		return shown
 	}
-	return c.write(ctx, s, want)
+	if err := c.write(ctx, s, want); err != nil || !want.shownBy(s) {
+		return err // once it is written, it is looked at again
+	}
+	return c.announcement(ctx, s)
 }
 
 // leave lets go of a Service that is not handled, or no longer. One of another class is another installation's, unless
@@ -128,6 +131,7 @@ func (c *Controller) letGo(allocator *ipam.Allocator, key string) {
 	defer c.gate.RUnlock()
 	c.mu.Lock()
 	delete(c.lost, key)
+	delete(c.doubts, key)
 	c.mu.Unlock()
 	c.handOver(key, func() []ipam.Change { return allocator.Release(ipam.Owner(key)) })
 }

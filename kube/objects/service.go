@@ -17,8 +17,12 @@ import (
 // Prefix starts the names of the annotations and conditions that are ours.
 const Prefix = "network-lb.kontena.io/"
 
-// ConditionAllocated says on a Service whether it has an address from our pools, and why not.
-const ConditionAllocated = Prefix + "Allocated"
+// Conditions of ours on a Service: whether it has an address from our pools, and whether somebody announces it; and why
+// not.
+const (
+	ConditionAllocated = Prefix + "Allocated"
+	ConditionAnnounced = Prefix + "Announced"
+)
 
 // Annotations by which a Service asks for something: ours first, then MetalLB's, new and old, so that a manifest
 // written for it keeps working.
@@ -55,8 +59,8 @@ type Service struct {
 	// Status are the addresses in its status; Foreign counts entries there that are no addresses.
 	Status  []netip.Addr
 	Foreign int
-	// Allocated is our condition; nil when the Service does not carry it.
-	Allocated *Condition
+	// Allocated and Announced are our conditions; nil when the Service does not carry them.
+	Allocated, Announced *Condition
 }
 
 // Condition is a condition as far as it is compared.
@@ -87,8 +91,12 @@ func FromService(o *corev1.Service) Service {
 		}
 	}
 	for _, c := range o.Status.Conditions {
-		if c.Type == ConditionAllocated {
-			s.Allocated = &Condition{True: c.Status == "True", Reason: c.Reason, Message: c.Message}
+		condition := &Condition{True: c.Status == "True", Reason: c.Reason, Message: c.Message}
+		switch c.Type {
+		case ConditionAllocated:
+			s.Allocated = condition
+		case ConditionAnnounced:
+			s.Announced = condition
 		}
 	}
 	if o.Spec.LoadBalancerClass != nil {

@@ -17,6 +17,15 @@ const bootIDFile = "/proc/sys/kernel/random/boot_id"
 // of nothing. With an error the answer is no.
 func SameBoot(folder string) (bool, error) { return sameBoot(folder, bootIDFile) }
 
+// BootID is the kernel's name for the present boot.
+func BootID() (string, error) {
+	id, err := os.ReadFile(bootIDFile)
+	if err != nil {
+		return "", fmt.Errorf("asking for the boot: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
+}
+
 func sameBoot(folder, kernel string) (bool, error) {
 	if folder == "" {
 		return false, nil

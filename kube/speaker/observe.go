@@ -14,6 +14,12 @@ import (
 var (
 	announcedDesc = prometheus.NewDesc("network_lb_addresses_announced",
 		"Addresses that this node announces.", []string{"protocol"}, nil)
+	silentDesc = prometheus.NewDesc("network_lb_addresses_not_announced",
+		"Addresses that this node does not announce and that are not another node's, by reason.", []string{"reason"}, nil)
+	reportedDesc = prometheus.NewDesc("network_lb_report_writes_total",
+		"Writes of this node's Speaker report that the API server took; a counter.", nil, nil)
+	unreportedDesc = prometheus.NewDesc("network_lb_report_errors_total",
+		"Writes of it that the API server refused or did not answer, and that are tried again; a counter.", nil, nil)
 	sessionDesc = prometheus.NewDesc("network_lb_bgp_session_up",
 		"1 while the BGP session with the peer is Established.", []string{"peer"}, nil)
 	sessionInfoDesc = prometheus.NewDesc("network_lb_bgp_session_info",
@@ -36,9 +42,9 @@ var (
 
 // What is read anew for each scrape, and what of it is counted.
 var (
-	gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, announcedDesc, sessionDesc, sessionInfoDesc, sinceDesc,
+	gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, announcedDesc, silentDesc, sessionDesc, sessionInfoDesc, sinceDesc,
 		wantedDesc, sentDesc, receivedDesc, livenessDesc}
-	counterDescs = []*prometheus.Desc{flapsDesc, messagesDesc}
+	counterDescs = []*prometheus.Desc{flapsDesc, messagesDesc, reportedDesc, unreportedDesc}
 )
 
 // Descs describe all of the speaker's metrics.
@@ -61,6 +67,13 @@ func (s *Speaker) measure(set serve.Gauge) {
 	}
 	for protocol, n := range announced {
 		set(announcedDesc, n, string(protocol))
+	}
+	for reason, n := range s.silent() {
+		set(silentDesc, float64(n), reason)
+	}
+	if status.Report != nil {
+		set(reportedDesc, float64(status.Report.Written))
+		set(unreportedDesc, float64(status.Report.Failed))
 	}
 	for _, p := range status.BGP {
 		measureSession(set, p)

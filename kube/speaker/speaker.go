@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -56,7 +57,12 @@ type Options struct {
 	Discards       Discards // nil: what nobody has of an aggregate is not refused
 	// Prefer is told the node's InternalIPs before each decision is carried out: BGP's next hops. nil: nobody is.
 	Prefer func([]netip.Addr)
-	Logger *zap.Logger
+	// Reports writes the node's Speaker report; nil: there is none. The report has the node's BootID, and what Network
+	// says every half minute (nil: nothing).
+	Reports dynamic.Interface
+	BootID  string
+	Network func() (subnets []netip.Prefix, gateways []netip.Addr, err error)
+	Logger  *zap.Logger
 }
 
 // Speaker announces for one node. Make it with New.
@@ -67,6 +73,7 @@ type Speaker struct {
 	document  document.LastGood
 	passwords *passwords
 	wake      chan struct{}
+	reporter  *reporter                // nil: there is no report
 	discards  discards                 // the loop's own
 	set       map[session]bgp.Password // of the peers that were set last, as long as they are configured; the loop's own
 
@@ -85,6 +92,9 @@ func New(o Options) *Speaker {
 	s.state = newState(s.poke)
 	s.discards = discards{kernel: o.Discards, wake: s.poke}
 	s.passwords = newPasswords(o.Client, o.Namespace, s.poke)
+	if o.Reports != nil {
+		s.reporter = newReporter(s)
+	}
 	return s
 }
 
@@ -112,6 +122,11 @@ func (s *Speaker) Run(ctx context.Context) error {
 	}
 	s.log.Info("cluster read", zap.String("node", s.opts.Node))
 	s.poke()
+	if s.reporter != nil {
+		var reporting sync.WaitGroup
+		defer reporting.Wait()
+		reporting.Go(func() { s.reporter.run(ctx) })
+	}
 	s.loop(ctx)
 	return nil
 }
@@ -230,6 +245,9 @@ func (s *Speaker) turn(cfg config.Config) {
 		s.log.Error("carrying out the plan", zap.Error(err))
 	}
 	s.tell(before, plan)
+	if s.reporter != nil {
+		s.reporter.rouse()
+	}
 }
 
 // tell logs what begins and what ends; the rest is said at debug level.

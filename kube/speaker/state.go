@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/kontena/network-lb/announce"
@@ -24,7 +25,8 @@ type state struct {
 	slices   map[string]map[string]objects.Slice // by the Service's, then by the slice's namespace/name
 	owners   map[string]string                   // the Service that a slice belongs to, by the slice's namespace/name
 	nodes    map[string]announce.Node
-	speakers map[string]string // the node that a speaker's Pod makes able to announce, by the Pod's namespace/name
+	uids     map[string]types.UID // of the nodes
+	speakers map[string]string    // the node that a speaker's Pod makes able to announce, by the Pod's namespace/name
 	wake     func()
 }
 
@@ -37,7 +39,7 @@ type classed struct {
 func newState(wake func()) *state {
 	return &state{
 		services: map[string]classed{}, slices: map[string]map[string]objects.Slice{}, owners: map[string]string{},
-		nodes: map[string]announce.Node{}, speakers: map[string]string{}, wake: wake,
+		nodes: map[string]announce.Node{}, uids: map[string]types.UID{}, speakers: map[string]string{}, wake: wake,
 	}
 }
 
@@ -129,10 +131,23 @@ func (s *state) putSlice(key string, slice objects.Slice) bool {
 func (s *state) nodeHandler() cache.ResourceEventHandler {
 	return handler(func(key string, o *corev1.Node) {
 		n := objects.FromNode(o)
-		s.update(func() bool { return put(s.nodes, key, n, true) })
+		s.update(func() bool {
+			s.uids[key] = o.UID
+			return put(s.nodes, key, n, true)
+		})
 	}, func(key string) {
-		s.update(func() bool { return put(s.nodes, key, announce.Node{}, false) })
+		s.update(func() bool {
+			delete(s.uids, key)
+			return put(s.nodes, key, announce.Node{}, false)
+		})
 	})
+}
+
+// uid returns that of a node, empty where the node is not known, and how many nodes there are.
+func (s *state) uid(node string) (uid types.UID, nodes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.uids[node], len(s.uids)
 }
 
 func (s *state) podHandler() cache.ResourceEventHandler {

@@ -17,6 +17,8 @@ type Status struct {
 	Decisions []announce.Verdict `json:"decisions"`
 	BGP       []Session          `json:"bgp"`
 	Layer2    Layer2             `json:"layer2"`
+	// Report says what became of this node's Speaker report; absent where there is none.
+	Report *ReportStatus `json:"report,omitempty"`
 }
 
 // Config says which configuration is in force.
@@ -109,17 +111,31 @@ func (s *Speaker) Status() Status {
 	out.Problem = s.problem
 	if s.last != nil {
 		out.Decisions = append(out.Decisions, s.last.Verdicts...)
-		for _, p := range s.last.Withheld {
-			out.BGP = append(out.BGP, sessionOf(bgp.PeerStatus{Peer: p.Peer}, p.Problem))
+	}
+	last := s.last
+	s.mu.Unlock()
+	out.BGP = append(out.BGP, s.sessions(last)...)
+	out.Layer2 = layer2Status(s.opts.Claims.Status())
+	if s.reporter != nil {
+		out.Report = s.reporter.status()
+	}
+	return out
+}
+
+// sessions returns the BGP sessions of a plan that was carried out, also those that cannot be; nil is no plan.
+func (s *Speaker) sessions(last *announce.Plan) (all []Session) {
+	if last != nil {
+		for _, p := range last.Withheld {
+			all = append(all, sessionOf(bgp.PeerStatus{Peer: p.Peer}, p.Problem))
 		}
 	}
+	s.mu.Lock()
 	passwords := s.passwordProblems
 	s.mu.Unlock()
 	for _, p := range s.opts.Routes.Status() {
-		out.BGP = append(out.BGP, sessionOf(p, passwords[p.Peer.Title()]))
+		all = append(all, sessionOf(p, passwords[p.Peer.Title()]))
 	}
-	out.Layer2 = layer2Status(s.opts.Claims.Status())
-	return out
+	return all
 }
 
 func layer2Status(s layer2.Status) Layer2 {

@@ -1,0 +1,251 @@
+package speaker
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kontena/network-lb/announce"
+	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/kube/reports"
+	"github.com/kontena/network-lb/layer2"
+)
+
+const (
+	// mostNames is how many Services that are not announced a report names, and mostConflicts how many conflicts it has.
+	mostNames     = 100
+	mostConflicts = 100
+	// networkInterval is how often the node's subnets are looked at.
+	networkInterval = 30 * time.Second
+	// conflictInterval is how long after it was last heard a conflict is reported.
+	conflictInterval = 10 * time.Minute
+	// reasonHold is how long a session that stays down keeps the reason that it is reported with: each try may fail in
+	// another way.
+	reasonHold = time.Minute
+)
+
+// summary is what of a report decides how soon it is written.
+type summary struct {
+	up        bool                // every session is Established
+	owned     map[netip.Addr]bool // on layer 2
+	conflicts map[string]bool     // as "address MAC"
+}
+
+// urgent says that somebody waits to hear what is said now, and was not before: an address has no owner here any more,
+// or another machine has it.
+func (s summary) urgent(before summary) bool {
+	for a := range before.owned {
+		if !s.owned[a] {
+			return true
+		}
+	}
+	for c := range s.conflicts {
+		if !before.conflicts[c] {
+			return true
+		}
+	}
+	return false
+}
+
+// content makes reports. It is the reporter's own.
+type content struct {
+	s       *Speaker
+	outages map[string]outage // of the sessions that are down, by their peers
+
+	asked               time.Time // when the network was looked at
+	subnets, gateways   []string
+	networkProblem      string
+	plan                *announce.Plan // what tallied is about ...
+	established, broken string         // ... and with which sessions and claims
+	tallied             tally
+}
+
+// outage is a session that is down, as it is reported.
+type outage struct {
+	since, held time.Time
+	reason      string
+}
+
+func newContent(s *Speaker) content { return content{s: s, outages: map[string]outage{}} }
+
+// look returns the report as it should be now; decided says that there is something to report.
+func (c *content) look() (status reports.SpeakerStatus, sum summary, decided bool) {
+	c.s.mu.Lock()
+	plan, problem := c.s.last, c.s.problem
+	c.s.mu.Unlock()
+	if plan == nil {
+		return status, sum, false
+	}
+	status.Installation = reports.Installation(c.s.opts.Namespace, c.s.opts.LastGood)
+	status.BootID, status.Problem = c.s.opts.BootID, problem
+	if v := c.s.document.Version(); v != nil {
+		status.Generation = v.Generation
+	}
+	if err := c.s.document.Problem(); err != nil {
+		status.Problem = strings.Trim(err.Error()+"; "+problem, "; ")
+	}
+	sessions := c.s.sessions(plan)
+	claims := c.s.opts.Claims.Status().Claims
+	t := c.tally(plan, sessions, claims)
+	status.BGP = c.bgp(sessions, t)
+	status.Layer2 = reports.Layer2{Owned: len(t.owned), Listed: t.layer2, KernelAnswers: kernelAnswers(claims)}
+	status.NotAnnounced = t.notAnnounced
+	status.Subnets, status.Gateways = c.network()
+	sum = summary{up: !slices.ContainsFunc(sessions, down), owned: t.owned, conflicts: map[string]bool{}}
+	status.Conflicts = conflicts(claims)
+	for _, one := range status.Conflicts {
+		sum.conflicts[one.Address+" "+one.MAC] = true
+	}
+	return status, sum, true
+}
+
+// conflicts returns the first of those that were heard lately.
+func conflicts(claims []layer2.ClaimStatus) (all []reports.Conflict) {
+	for _, claim := range claims {
+		for _, c := range claim.Conflicts {
+			if time.Since(c.Last) > conflictInterval {
+				continue
+			}
+			all = append(all, reports.Conflict{
+				Address: c.Addr.String(), MAC: c.MAC.String(), Interface: c.Interface, Speaker: c.Speaker, Time: metav1.NewMicroTime(c.First),
+			})
+			if len(all) == mostConflicts {
+				return all
+			}
+		}
+	}
+	return all
+}
+
+// kernelAnswers returns the addresses that the kernel answers for too; nil: none.
+func kernelAnswers(claims []layer2.ClaimStatus) *reports.Counted {
+	var addrs, others []netip.Addr
+	for _, claim := range claims {
+		if len(claim.KernelAnswersARP) > 0 {
+			addrs = append(addrs, claim.Addr)
+		} else {
+			others = append(others, claim.Addr)
+		}
+	}
+	if len(addrs) == 0 {
+		return nil
+	}
+	return &reports.Counted{Count: len(addrs), Listed: reports.List(addrs, others)}
+}
+
+func down(s Session) bool { return s.State != bgp.Established }
+
+// network returns the node's subnets and gateways: the last that were known, where they cannot be read.
+func (c *content) network() (subnets, gateways []string) {
+	if c.s.opts.Network == nil || !c.asked.IsZero() && time.Since(c.asked) < networkInterval {
+		return c.subnets, c.gateways
+	}
+	c.asked = time.Now()
+	prefixes, addrs, err := c.s.opts.Network()
+	if err != nil {
+		if err.Error() != c.networkProblem {
+			c.s.log.Warn("the node's subnets", zap.Error(err))
+		}
+		c.networkProblem = err.Error()
+		return c.subnets, c.gateways
+	}
+	c.networkProblem, c.subnets, c.gateways = "", texts(prefixes), texts(addrs)
+	return c.subnets, c.gateways
+}
+
+func texts[T fmt.Stringer](all []T) (out []string) {
+	for _, one := range all {
+		out = append(out, one.String())
+	}
+	return out
+}
+
+// bgp returns what is said of the sessions; nil where there is nothing to say.
+func (c *content) bgp(sessions []Session, t tally) *reports.BGP {
+	if len(sessions) == 0 && len(t.bgp.Addresses) == 0 && !t.bgpWanted {
+		return nil
+	}
+	out := &reports.BGP{Announced: t.announced, Listed: t.bgp}
+	up, sent, wanted := 0, 0, 0
+	for _, s := range sessions {
+		if !down(s) {
+			up++
+		}
+		sent += s.IPv4.Sent + s.IPv6.Sent
+		wanted += s.IPv4.Wanted + s.IPv6.Wanted
+		out.Peers = append(out.Peers, c.session(s))
+	}
+	out.Sessions, out.Routes = fmt.Sprintf("%d/%d", up, len(sessions)), fmt.Sprintf("%d/%d", sent, wanted)
+	known := map[string]bool{}
+	for _, s := range sessions {
+		known[s.Peer] = true
+	}
+	maps.DeleteFunc(c.outages, func(peer string, _ outage) bool { return !known[peer] })
+	slices.SortFunc(out.Peers, func(a, b reports.Session) int { return cmp.Compare(a.Peer, b.Peer) })
+	return out
+}
+
+func (c *content) session(s Session) reports.Session {
+	out := reports.Session{Peer: s.Peer, State: "Established", Reason: s.why(), IPv4: routes(s.IPv4), IPv6: routes(s.IPv6)}
+	if s.Address.IsValid() {
+		out.Address = s.Address.String()
+	}
+	since := s.Since
+	if down(s) {
+		// What a session that is down does in between, dialling and waiting, is nobody's business.
+		since, out.State = s.LostAt, "Down"
+		o, was := c.outages[s.Peer]
+		if !was || !o.since.Equal(since) || o.reason == "" || o.reason != out.Reason && time.Since(o.held) >= reasonHold {
+			o = outage{since, time.Now(), out.Reason}
+			c.outages[s.Peer] = o
+		}
+		out.Reason = o.reason
+	} else {
+		delete(c.outages, s.Peer)
+	}
+	if !since.IsZero() {
+		at := metav1.NewMicroTime(since)
+		out.Since = &at
+	}
+	if s.BFD != nil {
+		out.BFD = s.BFD.State.String()
+	}
+	return out
+}
+
+func routes(f bgp.FamilyStatus) *reports.Routes {
+	if f.Wanted == 0 && f.Sent == 0 {
+		return nil
+	}
+	return &reports.Routes{Wanted: f.Wanted, Sent: f.Sent, Withheld: f.Withheld}
+}
+
+// tally returns what is announced and what is not, worked out anew only where something has changed.
+func (c *content) tally(plan *announce.Plan, sessions []Session, claims []layer2.ClaimStatus) tally {
+	up := map[string]bool{}
+	for _, s := range sessions {
+		if !down(s) {
+			up[s.Peer] = true
+		}
+	}
+	homeless := map[netip.Addr]bool{}
+	for _, claim := range claims {
+		if claim.Err != nil {
+			homeless[claim.Addr] = true
+		}
+	}
+	established := strings.Join(slices.Sorted(maps.Keys(up)), " ")
+	broken := fmt.Sprint(slices.SortedFunc(maps.Keys(homeless), netip.Addr.Compare))
+	if plan != c.plan || established != c.established || broken != c.broken {
+		c.plan, c.established, c.broken = plan, established, broken
+		c.tallied = newTally(c.s.opts.Node, *plan, reachOf(plan.Routes, up), homeless)
+	}
+	return c.tallied
+}
