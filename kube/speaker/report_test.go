@@ -2,11 +2,12 @@ package speaker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,21 +28,38 @@ import (
 // scene is a speaker of node a that reports, and what it works with.
 type scene struct {
 	*cluster
-	speaker  *Speaker
-	dynamic  *dynamicfake.FakeDynamicClient
+	dynamic *dynamicfake.FakeDynamicClient
+	speaker *Speaker
+
+	mu       sync.Mutex // the speaker asks while the test goes on
 	sessions []bgp.PeerStatus
 	layer2   layer2.Status
-	gateway  string
+	away     bool // the API server does not take reports
+}
+
+// with changes what the speaker is told.
+func (s *scene) with(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
 }
 
 // Set and Status make a scene a Routes; of the claims its layer2 is one.
 func (*scene) Set([]bgp.Peer, []bgp.Route) error { return nil }
-func (s *scene) Status() []bgp.PeerStatus        { return s.sessions }
+func (s *scene) Status() []bgp.PeerStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.sessions)
+}
 
 type sceneClaims struct{ *scene }
 
 func (sceneClaims) Set([]layer2.Claim) error { return nil }
-func (c sceneClaims) Status() layer2.Status  { return c.layer2 }
+func (c sceneClaims) Status() layer2.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.layer2
+}
 
 var router = bgp.Peer{Address: netip.MustParseAddr("192.0.2.1"), PeerASN: 64501, MyASN: 64500}
 
@@ -49,7 +67,7 @@ var router = bgp.Peer{Address: netip.MustParseAddr("192.0.2.1"), PeerASN: 64501,
 func reporting(t *testing.T, f func(*scene), addrs ...string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{cluster: newCluster(t), gateway: "10.0.0.1", dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(
+		s := &scene{cluster: newCluster(t), dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(
 			runtime.NewScheme(), map[schema.GroupVersionResource]string{reports.Speakers: "SpeakerList"})}
 		s.sessions = []bgp.PeerStatus{{Peer: router, State: bgp.Established, Since: time.Now(),
 			IPv4: bgp.FamilyStatus{Wanted: 1, Sent: 1}}}
@@ -63,10 +81,7 @@ func (s *scene) begin() {
 	s.speaker = s.cluster.start(s.cluster, s, sceneClaims{s}, func(o *Options) {
 		o.Reports, o.BootID = s.dynamic, "boot-1"
 		o.Network = func() ([]netip.Prefix, []netip.Addr, error) {
-			if s.gateway == "" {
-				return nil, nil, errors.New("no kernel")
-			}
-			return []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}, []netip.Addr{netip.MustParseAddr(s.gateway)}, nil
+			return []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}, []netip.Addr{netip.MustParseAddr("10.0.0.1")}, nil
 		}
 	})
 }
@@ -211,9 +226,10 @@ func TestConflictIsReportedAtOnce(t *testing.T) {
 		time.Sleep(reportInterval)
 		addr, began := netip.MustParseAddr("10.0.0.9"), time.Now()
 		heard := func() {
-			s.layer2.Claims = []layer2.ClaimStatus{{Addr: addr, KernelAnswersARP: []string{"eth0"}, Conflicts: []layer2.Conflict{
+			claims := []layer2.ClaimStatus{{Addr: addr, KernelAnswersARP: []string{"eth0"}, Conflicts: []layer2.Conflict{
 				{Addr: addr, MAC: layer2.MAC{2, 5: 7}, Interface: "eth0", Speaker: "b", First: began, Last: time.Now()},
 			}}}
+			s.with(func() { s.layer2.Claims = claims })
 		}
 		heard()
 		time.Sleep(lookInterval + lookPause)
@@ -244,7 +260,9 @@ func TestReportOfASessionThatIsDown(t *testing.T) {
 		s.begin()
 		wait()
 		lost := time.Now()
-		s.sessions[0].State, s.sessions[0].LostAt, s.sessions[0].Reason = bgp.Idle, lost, "hold time over"
+		s.with(func() {
+			s.sessions[0].State, s.sessions[0].LostAt, s.sessions[0].Reason = bgp.Idle, lost, "hold time over"
+		})
 		wait()
 		st := s.get().Status
 		if st.BGP.Sessions != "0/1" || st.BGP.Announced != 0 || st.NotAnnounced.Reasons[0].Reason != "NoSession" {
@@ -255,8 +273,10 @@ func TestReportOfASessionThatIsDown(t *testing.T) {
 		}
 		s.asked()
 		for i := range 20 {
-			s.sessions[0].State, s.sessions[0].Since = bgp.State(i%4), time.Now()
-			s.sessions[0].Reason = fmt.Sprint("refused from port ", i)
+			s.with(func() {
+				s.sessions[0].State, s.sessions[0].Since = bgp.State(i%4), time.Now()
+				s.sessions[0].Reason = fmt.Sprint("refused from port ", i)
+			})
 			time.Sleep(2 * time.Second)
 		}
 		s.wantAsked()
@@ -279,8 +299,11 @@ func TestReportOfAClaimWithoutInterface(t *testing.T) {
 func TestReportWithoutTheAPIServer(t *testing.T) {
 	reporting(t, func(s *scene) {
 		s.begin()
-		away := true
+		s.with(func() { s.away = true })
 		s.dynamic.PrependReactor("update", "speakers", func(clienttesting.Action) (bool, runtime.Object, error) {
+			s.mu.Lock()
+			away := s.away
+			s.mu.Unlock()
 			if away {
 				time.Sleep(reportTimeout)
 				return true, nil, context.DeadlineExceeded
@@ -299,7 +322,7 @@ func TestReportWithoutTheAPIServer(t *testing.T) {
 		if st := s.speaker.Status().Report; st.Failed == 0 || !strings.Contains(st.Problem, "deadline") {
 			t.Errorf("the status says %+v", st)
 		}
-		away = false
+		s.with(func() { s.away = false })
 		time.Sleep(lastRetry + reportTimeout)
 		synctest.Wait()
 		if n := s.get().Status.NotAnnounced.Count; n != 3 {
@@ -314,9 +337,9 @@ func TestReportWithoutTheAPIServer(t *testing.T) {
 // Without the resource there is no report, and it is asked for once in a minute.
 func TestReportWithoutTheResource(t *testing.T) {
 	reporting(t, func(s *scene) {
-		installed := false
+		var installed atomic.Bool
 		s.dynamic.PrependReactor("list", "speakers", func(clienttesting.Action) (bool, runtime.Object, error) {
-			if installed {
+			if installed.Load() {
 				return false, nil, nil
 			}
 			return true, nil, apierrors.NewNotFound(reports.Speakers.GroupResource(), "")
@@ -326,7 +349,7 @@ func TestReportWithoutTheResource(t *testing.T) {
 		if n := len(s.asked()); n != 10 {
 			t.Errorf("asked %d times in ten minutes", n)
 		}
-		installed = true
+		installed.Store(true)
 		time.Sleep(absentInterval)
 		wait()
 		if s.get() == nil {

@@ -26,7 +26,7 @@ func source(args []string) addon.Source {
 }
 
 // objects lists what the cluster holds in the addon's namespace or in none, as KIND/NAME, but Events, definitions of
-// resources and the addresses of Services.
+// resources, the addresses of Services, and Speakers, which go with their Nodes.
 func objects(ctx context.Context, c *lab.Cluster) (string, error) {
 	var all []string
 	for _, scope := range []string{"--namespaced=true", "--namespaced=false"} {
@@ -36,7 +36,7 @@ func objects(ctx context.Context, c *lab.Cluster) (string, error) {
 		}
 		some := slices.DeleteFunc(strings.Fields(kinds), func(kind string) bool {
 			name, _, _ := strings.Cut(kind, ".")
-			return slices.Contains([]string{"events", "customresourcedefinitions", "apiservices", "ipaddresses"}, name)
+			return slices.Contains([]string{"events", "customresourcedefinitions", "apiservices", "ipaddresses", "speakers"}, name)
 		})
 		out, err := c.Kubectl(ctx, "get", strings.Join(some, ","), "--namespace", addon.Namespace, "--output=name")
 		if err != nil {
