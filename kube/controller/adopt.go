@@ -95,7 +95,11 @@ func newest(ctx context.Context, list lister) (string, error) {
 // adopt makes the allocator from a document and from what the Services' statuses say.
 func (c *Controller) adopt(base document.Version, reporter *reporter, remembered []ipam.Remembered) error {
 	services := c.all(base.Config.LoadBalancerClass)
-	allocator, changes, err := adopted(base.Config, services, c.never(base.Config), remembered, c.space)
+	holders := services
+	if c.awaiting() {
+		holders = slices.DeleteFunc(slices.Clone(services), func(s objects.Service) bool { return len(s.Status) == 0 })
+	}
+	allocator, changes, err := adopted(base.Config, holders, c.never(base.Config), remembered, c.space)
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,11 @@
 package controller
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
-
-	"go.uber.org/zap"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kontena/network-lb/announce"
 	"github.com/kontena/network-lb/kube/objects"
@@ -24,7 +17,7 @@ const (
 	// mostNodes is how many nodes a condition names.
 	mostNodes = 10
 	// A speaker may report up to reportInterval late, or as late as keeps all speakers together at nodesPerSecond reports
-	// a second: that nobody announces an address is believed after twice that time.
+	// a second.
 	nodesPerSecond = 20
 )
 
@@ -46,9 +39,45 @@ func tells(reason string) int {
 
 // verdict is what the condition Announced is to say.
 type verdict struct {
-	announced       bool // by somebody, at least one of the addresses
-	all             bool // of the addresses
-	reason, message string
+	announced bool // by somebody, at least one of the addresses
+	reason    string
+	sentences []sentence
+}
+
+// sentence is what is said of an address, and how sure that is.
+type sentence struct {
+	text string
+	certainty
+}
+
+// certainty says how far it can be that a report which is under way says something else.
+type certainty int
+
+const (
+	certain   certainty = iota
+	gathering           // more nodes than are named may announce the address by BGP
+	missing             // somebody may announce it
+)
+
+// patience is how long something holds before it is written, where all speakers report within an interval: for those that
+// gather a second more, because not all have their sessions at the same time; for what is missing two, because the owner
+// of an address says at once that it has given it up, and a successor when it has reported last a while ago.
+func (c certainty) patience(interval time.Duration) time.Duration {
+	switch c {
+	case gathering:
+		return interval + time.Second
+	case missing:
+		return 2 * interval
+	}
+	return 0
+}
+
+func (v verdict) message() string {
+	var texts []string
+	for _, s := range v.sentences {
+		texts = append(texts, s.text)
+	}
+	return strings.Join(texts, sentenceEnd)
 }
 
 // verdictOf returns what the speakers' reports say of a Service; ok says that they say enough.
@@ -58,36 +87,32 @@ func (sp *speakers) verdictOf(s objects.Service) (v verdict, ok bool) {
 		return v, false
 	}
 	if s.Allocated == nil || !s.Allocated.True || len(s.Status) == 0 {
-		return verdict{reason: string(announce.NotAllocated), message: "it has no address"}, s.Announced != nil
+		none := sentence{"it has no address", missing}
+		return verdict{reason: string(announce.NotAllocated), sentences: []sentence{none}}, s.Announced != nil
 	}
-	v.all = true
-	var sentences []string
 	for _, a := range s.Status {
 		f := find(nodes, a)
-		if f.unknown && !f.announced() {
-			return v, false
-		}
-		if f.announced() {
+		switch {
+		case f.announced():
 			v.announced = true
-		} else {
-			v.all = false
-			if v.reason == "" || tells(f.reason) < tells(v.reason) {
-				v.reason = f.reason
-			}
+		case f.unknown:
+			return v, false
+		case v.reason == "" || tells(f.reason) < tells(v.reason):
+			v.reason = f.reason
 		}
-		sentences = append(sentences, f.sentences(a, max(1, mostNodes/len(s.Status)))...)
+		v.sentences = append(v.sentences, f.sentences(a, max(1, mostNodes/len(s.Status)))...)
 	}
 	if v.announced {
 		v.reason = reasonAnnounced
 	}
-	v.message = strings.Join(sentences, sentenceEnd)
 	return v, true
 }
 
 // finding is what all reports together say of an address.
 type finding struct {
 	owner   string   // on layer 2; empty: nobody
-	bgp     []string // the nodes that announce it by BGP, in order
+	bgp     []string // the nodes that announce it by BGP, in order ...
+	all     bool     // ... which are all that report
 	unknown bool     // some report may leave out that it is announced
 	reason  string   // why nobody announces it ...
 	silent  []string // ... and the nodes for which that is so
@@ -116,6 +141,7 @@ func find(nodes []counted, a netip.Addr) (f finding) {
 			f.silent = append(f.silent, node)
 		}
 	}
+	f.all = len(f.bgp) == len(nodes)
 	switch {
 	case f.reason != "":
 	case len(nodes) == 0:
@@ -126,7 +152,7 @@ func find(nodes []counted, a netip.Addr) (f finding) {
 	return f
 }
 
-// What the sentences of a message consist of. signature reads them.
+// What the sentences of a message consist of. core reads them.
 const (
 	sentenceEnd = "; "
 	fromNodes   = " is announced by BGP from "
@@ -134,12 +160,16 @@ const (
 )
 
 // sentences say who announces an address, or why nobody does.
-func (f finding) sentences(a netip.Addr, most int) (all []string) {
+func (f finding) sentences(a netip.Addr, most int) (all []sentence) {
 	if f.owner != "" {
-		all = append(all, a.String()+" is announced on layer 2 by "+f.owner)
+		all = append(all, sentence{a.String() + " is announced on layer 2 by " + f.owner, certain})
 	}
 	if len(f.bgp) > 0 {
-		all = append(all, a.String()+fromNodes+named(f.bgp, most))
+		said := sentence{a.String() + fromNodes + named(f.bgp, most), gathering}
+		if f.all {
+			said.certainty = certain
+		}
+		all = append(all, said)
 	}
 	if len(all) > 0 {
 		return all
@@ -150,7 +180,7 @@ func (f finding) sentences(a netip.Addr, most int) (all []string) {
 	} else if f.reason == string(announce.NodeNotSelected) {
 		text += ", no node has a speaker that is ready"
 	}
-	return []string{text}
+	return []sentence{{text, missing}}
 }
 
 // named names some nodes, and says how many there are.
@@ -161,101 +191,32 @@ func named(nodes []string, most int) string {
 	return fmt.Sprintf("%d nodes: %s and others", len(nodes), strings.Join(nodes[:most], ", "))
 }
 
-// signature is what of a message is worth another write: for each address who owns it on layer 2, that somebody
-// announces it by BGP, or why nobody announces it.
-func signature(message string) string {
-	var parts []string
-	for sentence := range strings.SplitSeq(message, sentenceEnd) {
-		if address, _, bgp := strings.Cut(sentence, fromNodes); bgp {
-			sentence = address + fromNodes
-		} else if strings.Contains(sentence, " by nobody: ") {
-			sentence, _, _ = strings.Cut(sentence, onNodes)
+// core is what of a sentence is worth another write: of an address who owns it on layer 2, that somebody announces it by
+// BGP, or why nobody announces it.
+func core(sentence string) string {
+	if address, _, bgp := strings.Cut(sentence, fromNodes); bgp {
+		return address + fromNodes
+	}
+	if strings.Contains(sentence, " by nobody: ") {
+		sentence, _, _ = strings.Cut(sentence, onNodes)
+	}
+	return sentence
+}
+
+// news returns what of a verdict a Service's condition does not say yet, as the least certain of it; ok is false where it
+// says all.
+func (v verdict) news(s objects.Service) (least certainty, ok bool) {
+	var shown []string
+	if s.Announced != nil {
+		for text := range strings.SplitSeq(s.Announced.Message, sentenceEnd) {
+			shown = append(shown, core(text))
 		}
-		parts = append(parts, sentence)
 	}
-	return strings.Join(parts, sentenceEnd)
-}
-
-// shownBy says that a Service's condition says it already.
-func (v verdict) shownBy(s objects.Service) bool {
-	return s.Announced != nil && s.Announced.True == v.announced && s.Announced.Reason == v.reason &&
-		signature(s.Announced.Message) == signature(v.message)
-}
-
-// announcement brings the condition Announced of a Service up to date, and tells of a transition by an Event. That an address is
-// announced is written at once; that it is not, when it has not been for a while: a speaker may be about to say so.
-func (c *Controller) announcement(ctx context.Context, s objects.Service) error {
-	v, ok := c.speakers.verdictOf(s)
-	if !ok || v.shownBy(s) {
-		c.settled(s.Key())
-		return nil
+	for _, one := range v.sentences {
+		if !slices.Contains(shown, core(one.text)) {
+			least, ok = max(least, one.certainty), true
+		}
 	}
-	if wait := c.doubt(s.Key(), v); wait > 0 {
-		c.queue.AddAfter(s.Key(), wait)
-		return nil
-	}
-	_, err := c.opts.Client.CoreV1().Services(s.Namespace).Patch(ctx, s.Name, types.StrategicMergePatchType,
-		v.patch(s, metav1.Now()), metav1.PatchOptions{FieldManager: "network-lb-controller"}, "status")
-	if c.counts.failed(writingStatus, err) != nil {
-		return err
-	}
-	c.settled(s.Key())
-	eventType := corev1.EventTypeWarning
-	if v.announced {
-		eventType = corev1.EventTypeNormal
-	}
-	c.log.Info("announcement", zap.String("service", s.Key()), zap.String("reason", v.reason), zap.String("message", v.message))
-	c.events.Post(referTo(s), eventType, v.reason, v.message)
-	return nil
-}
-
-// doubt says how long to wait before a verdict is believed.
-func (c *Controller) doubt(key string, v verdict) time.Duration {
-	if v.all {
-		return 0
-	}
-	patience := 2 * max(reportInterval, time.Second*time.Duration(len(c.nodes.GetStore().ListKeys()))/nodesPerSecond)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	since, noted := c.doubts[key]
-	if !noted {
-		since = time.Now()
-		c.doubts[key] = since
-	}
-	return patience - time.Since(since)
-}
-
-// settled says that there is nothing to doubt about a Service.
-func (c *Controller) settled(key string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.doubts, key)
-}
-
-// patch is a strategic merge patch of our condition only.
-func (v verdict) patch(s objects.Service, now metav1.Time) []byte {
-	type object = map[string]any
-	condition := object{
-		"type": objects.ConditionAnnounced, "status": conditionStatus(v.announced), "reason": v.reason,
-		"message": v.message, "lastTransitionTime": now,
-	}
-	if s.Announced != nil && s.Announced.True == v.announced {
-		delete(condition, "lastTransitionTime") // it stays as it is
-	}
-	data, err := json.Marshal(object{
-		"metadata": object{"uid": s.UID, "resourceVersion": s.ResourceVersion},
-		"status":   object{"conditions": []object{condition}},
-	})
-	if err != nil {
-		panic(err) // maps of strings always marshal
-	}
-	return data
-}
-
-// status counts the reports.
-func (sp *speakers) status() SpeakersStatus {
-	nodes, _ := sp.view()
-	sp.mu.Lock()
-	defer sp.mu.Unlock()
-	return SpeakersStatus{Reports: len(sp.nodes), Counted: len(nodes)}
+	same := s.Announced != nil && s.Announced.True == v.announced && s.Announced.Reason == v.reason
+	return least, ok || !same || len(shown) != len(v.sentences)
 }

@@ -75,12 +75,13 @@ type Controller struct {
 
 	mu        sync.Mutex
 	documents documents
-	leading   bool                 // this replica has the Lease
-	allocator *ipam.Allocator      // nil before this replica has adopted what the cluster has
-	reporter  *reporter            // like allocator
-	lost      map[string]error     // why a Service has lost an address, until it is told
-	doubts    map[string]time.Time // since when the reports say that a Service is not announced, and it does not yet
-	cidrs     cache.Store          // of all ServiceCIDRs; nil where there are none
+	leading   bool             // this replica has the Lease
+	allocator *ipam.Allocator  // nil before this replica has adopted what the cluster has
+	reporter  *reporter        // like allocator
+	lost      map[string]error // why a Service has lost an address, until it is told
+	doubts    map[string]doubt // what the reports say of a Service, and its condition does not yet
+	held      bool             // Services without an address wait for the speakers' first reports
+	cidrs     cache.Store      // of all ServiceCIDRs; nil where there are none
 }
 
 // New returns a controller that does nothing before Run.
@@ -90,7 +91,7 @@ func New(o Options) *Controller {
 	}
 	retry := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
 	c := &Controller{
-		opts: o, doubts: map[string]time.Time{}, log: o.Logger, counts: newCounts(), lost: map[string]error{}, look: make(chan struct{}, 1),
+		opts: o, log: o.Logger, counts: newCounts(), lost: map[string]error{}, doubts: map[string]doubt{}, look: make(chan struct{}, 1),
 		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity, o.Logger),
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
 			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),

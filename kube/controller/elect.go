@@ -149,6 +149,7 @@ func (c *Controller) lead(ctx context.Context) error {
 	c.followCIDRs(ctx)
 	cache.WaitForCacheSync(ctx.Done(), c.nodes.HasSynced)
 	c.speakers.follow(ctx)
+	c.hold()
 	reporter, remembered := c.beginReports(ctx)
 	if err := c.adopt(*base, reporter, remembered); err != nil {
 		return err

@@ -82,13 +82,29 @@ func (c *Controller) followCIDRs(ctx context.Context) {
 	cache.WaitForCacheSync(ctx.Done(), informer.HasSynced)
 }
 
-// never returns the addresses that are never assigned, in order: those of Nodes, Pods and ClusterIPs, the subnet-router
-// anycast addresses of the pools, and what the speakers see of the nodes' networks.
-func (c *Controller) never(cfg config.Config) []ipam.Range {
-	all := append(cfg.AnycastAddresses(), c.speakers.never()...)
+// exclusion is a range of addresses that are never assigned, and what they are.
+type exclusion struct {
+	ipam.Range
+	what string
+}
+
+func (e exclusion) compare(o exclusion) int {
+	return cmp.Or(e.From.Compare(o.From), e.To.Compare(o.To), cmp.Compare(e.what, o.what))
+}
+
+// exclusions returns what is never assigned, in order, each range once: addresses of Nodes, Pods and ClusterIPs, the
+// subnet-router anycast addresses of the pools, and what the speakers see of the nodes' networks.
+func (c *Controller) exclusions(cfg config.Config) []exclusion {
+	all := c.speakers.never()
+	add := func(what string, ranges []ipam.Range) {
+		for _, r := range ranges {
+			all = append(all, exclusion{r, what})
+		}
+	}
+	add("the anycast address of an IPv6 subnet's routers", cfg.AnycastAddresses())
 	for _, o := range c.nodes.GetStore().List() {
 		if n, ok := o.(*corev1.Node); ok {
-			all = append(all, objects.NodeRanges(n)...)
+			add("node "+n.Name+"'s own, or of its Pods", objects.NodeRanges(n))
 		}
 	}
 	c.mu.Lock()
@@ -97,29 +113,47 @@ func (c *Controller) never(cfg config.Config) []ipam.Range {
 	if cidrs != nil {
 		for _, o := range cidrs.List() {
 			if s, ok := o.(*networkingv1.ServiceCIDR); ok {
-				all = append(all, objects.ServiceRanges(s)...)
+				add("in ServiceCIDR "+s.Name, objects.ServiceRanges(s))
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b ipam.Range) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
-	return slices.Compact(all)
+	slices.SortFunc(all, exclusion.compare)
+	return slices.CompactFunc(all, func(a, b exclusion) bool { return a.Range == b.Range })
 }
 
-// exclude keeps what is never assigned up to date until ctx ends.
+// never returns the addresses that are never assigned, in order.
+func (c *Controller) never(cfg config.Config) []ipam.Range { return rangesOf(c.exclusions(cfg)) }
+
+func rangesOf(all []exclusion) (ranges []ipam.Range) {
+	for _, e := range all {
+		ranges = append(ranges, e.Range)
+	}
+	return ranges
+}
+
+// exclude keeps what is never assigned up to date until ctx ends. It also ends the wait for the speakers' first reports,
+// once what they say is never assigned.
 func (c *Controller) exclude(ctx context.Context) {
 	warned := map[string]bool{}
+	var told []unassignable // nil: nothing was looked at yet
 	for {
+		var again <-chan time.Time
+		if c.awaiting() {
+			again = time.After(spreadInterval)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.ranges:
+		case <-again:
 		}
+		awaited := c.speakers.awaited() // before their reports are read
 		c.gate.RLock()
 		cfg := c.known().force.Config
-		never := c.never(cfg)
+		all := c.exclusions(cfg)
 		var err error
 		c.handOver("", func() (changes []ipam.Change) {
-			changes, err = c.current().SetNever(never)
+			changes, err = c.current().SetNever(rangesOf(all))
 			return changes
 		})
 		c.gate.RUnlock()
@@ -127,19 +161,24 @@ func (c *Controller) exclude(ctx context.Context) {
 			c.log.Error("excluding the cluster's own addresses", zap.Error(err))
 			continue
 		}
-		c.warn(cfg, never, warned)
+		c.warn(cfg, all, warned)
+		told = c.tellUnassignable(cfg, all, told)
+		c.reporting().ask(false)
+		if !awaited {
+			c.proceed()
+		}
 	}
 }
 
 // warn says once of each of a pool's addresses that it is never assigned.
-func (c *Controller) warn(cfg config.Config, never []ipam.Range, warned map[string]bool) {
+func (c *Controller) warn(cfg config.Config, all []exclusion, warned map[string]bool) {
 	for _, p := range cfg.Pools {
-		for _, n := range never {
-			text := p.Name + " " + n.String()
-			if !warned[text] && slices.ContainsFunc(p.Ranges, n.Overlaps) {
+		for _, e := range all {
+			text := p.Name + " " + e.String()
+			if !warned[text] && slices.ContainsFunc(p.Ranges, e.Overlaps) {
 				warned[text] = true
-				c.log.Warn("never assigned, although in a pool: they are the cluster's own, a gateway's, or the first or last of a subnet",
-					zap.String("pool", p.Name), zap.Stringer("addresses", n))
+				c.log.Warn("never assigned, although in a pool",
+					zap.String("pool", p.Name), zap.Stringer("addresses", e), zap.String("being", e.what))
 			}
 		}
 	}

@@ -14,6 +14,8 @@ type Status struct {
 type SpeakersStatus struct {
 	Reports int `json:"reports"`
 	Counted int `json:"counted"`
+	// Awaited says that Services without an address wait for the first reports of a new installation.
+	Awaited bool `json:"awaited,omitempty"`
 }
 
 // ConfigStatus says which configuration is in force.

@@ -13,12 +13,12 @@ import (
 )
 
 // What a report lists at most: releases, of which each is written down at once with all the others of its pool, by their
-// number and by their size in bytes as JSON; and losses.
+// number and by their size in bytes as JSON; losses; and addresses that would not be assigned anew.
 const (
 	mostReleases = 2000
 	mostBytes    = 256 << 10
-	releaseSize  = 70 // without the names in it
-	mostLosses   = 100
+	releaseSize  = 70  // without the names in it
+	mostLosses   = 100 // also of the others
 )
 
 // protocols names how a pool is announced.
@@ -70,6 +70,11 @@ func (c *Controller) poolReports() (all []reports.AddressPool, expiry time.Time)
 	for _, l := range losses {
 		if r := byName[l.Pool]; r != nil && len(r.Status.Refused) < mostLosses {
 			r.Status.Refused = append(r.Status.Refused, reports.Loss{Service: string(l.Owner), Address: l.Address.String(), Why: l.Err.Error()})
+		}
+	}
+	for _, u := range c.unassignable(force.Config, c.exclusions(force.Config)) {
+		if r := byName[u.pool]; r != nil && len(r.Status.Unassignable) < mostLosses {
+			r.Status.Unassignable = append(r.Status.Unassignable, reports.Unassignable{Service: u.service.Key(), Address: u.addr.String(), Why: u.what})
 		}
 	}
 	for i, p := range force.Config.Pools {

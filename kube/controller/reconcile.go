@@ -66,6 +66,9 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 	if !known {
 		return nil // its Namespace is about to be known, and then it is queued again
 	}
+	if len(s.Status) == 0 && c.awaiting() {
+		return nil // the first reports are about to be known, and then it is queued again
+	}
 	c.ask(holding(s, labels, allocator), allocator)
 	if foreign(s, allocator) {
 		return c.write(ctx, s, status{keep: true, reason: reasonForeign,

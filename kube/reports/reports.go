@@ -42,6 +42,9 @@ type AddressPoolStatus struct {
 	Remembered []Release `json:"remembered,omitempty"`
 	// Refused are the Services that a document which was refused would take an address of this pool from; the first 100.
 	Refused []Loss `json:"refused,omitempty"`
+	// Unassignable are the Services with an address that would not be assigned anew: a gateway's, say. They keep it. The
+	// first 100.
+	Unassignable []Unassignable `json:"unassignable,omitempty"`
 }
 
 // Addresses counts addresses. Size and Free are whole numbers of any length.
@@ -62,6 +65,13 @@ type Release struct {
 
 // Loss is an address that a Service would lose.
 type Loss struct {
+	Service string `json:"service"`
+	Address string `json:"address"`
+	Why     string `json:"why"`
+}
+
+// Unassignable is an address that a Service should not have, and why: what the address is.
+type Unassignable struct {
 	Service string `json:"service"`
 	Address string `json:"address"`
 	Why     string `json:"why"`

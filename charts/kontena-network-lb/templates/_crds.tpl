@@ -92,6 +92,23 @@ properties:
         why:
           description: Why it would lose it.
           type: string
+  unassignable:
+    description: Unassignable are the Services with an address that would not be assigned anew, because it is a gateway's, say. They keep it. The first 100.
+    type: array
+    items:
+      description: Unassignable is an address that a Service should not have.
+      type: object
+      required: [service, address, why]
+      properties:
+        service:
+          description: Service that has it, as namespace/name.
+          type: string
+        address:
+          description: Address that it has.
+          type: string
+        why:
+          description: Why it should not have it, being what the address is.
+          type: string
 {{- end }}
 
 {{/* Listed in kube/reports, as properties. */}}
