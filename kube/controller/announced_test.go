@@ -40,6 +40,23 @@ func (c *cluster) says(node string, change func(*reports.SpeakerStatus)) {
 	settle()
 }
 
+// speaker has a node's speaker be Ready or not.
+func (c *cluster) speaker(node string, ready corev1.ConditionStatus) {
+	c.t.Helper()
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "speaker-" + node, Labels: map[string]string{"app": "speaker"}},
+		Spec:       corev1.PodSpec{NodeName: node},
+		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
+	}
+	_, err := c.CoreV1().Pods("system").Update(c.t.Context(), p, metav1.UpdateOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = c.CoreV1().Pods("system").Create(c.t.Context(), p, metav1.CreateOptions{})
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // list writes addresses as a report has them.
 func list(addrs ...string) reports.Listed {
 	var all []netip.Addr
@@ -131,6 +148,51 @@ func TestAnnouncedOnLayer2(t *testing.T) {
 	})
 }
 
+// By BGP many announce an address, and their reports come one after the other: the condition names all of them.
+func TestAnnouncedByBGPWaitsForTheOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.1-10.0.0.9"))
+		c.start("a")
+		for _, node := range []string{"n1", "n2", "n3"} {
+			c.says(node, owns())
+		}
+		c.add("web")
+		c.add("all")
+		c.says("n1", lacks("NoSession", "10.0.0.1"))
+		time.Sleep(2*reportInterval - 2*time.Second) // nobody announces it, but for how long that was is another matter
+		c.says("n2", routes("10.0.0.1"))
+		time.Sleep(reportInterval - time.Second)
+		c.wantAnnounced("web", "")
+		c.says("n1", routes("10.0.0.1"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		c.wantAnnounced("web", "True Announced: 10.0.0.1 is announced by BGP from n1, n2")
+
+		for _, node := range []string{"n1", "n2", "n3"} {
+			c.wantAnnounced("all", "False NotOwner: 10.0.0.2 is announced by nobody: NotOwner")
+			c.says(node, routes("10.0.0.1", "10.0.0.2"))
+		}
+		c.wantAnnounced("all", "True Announced: 10.0.0.2 is announced by BGP from n1, n2, n3")
+		patience()
+		c.wantEvents("web", "Allocated", "Announced")
+	})
+}
+
+// What holds for long, or is another owner's, is not doubted for the sake of another address.
+func TestOwnerIsWrittenAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.1-10.0.0.9", "fd00::/64"))
+		c.start("a")
+		require := corev1.IPFamilyPolicyRequireDualStack
+		c.add("web", families(corev1.IPv4Protocol, corev1.IPv6Protocol), func(s *corev1.Service) { s.Spec.IPFamilyPolicy = &require })
+		c.says("n1", func(s *reports.SpeakerStatus) { owns("10.0.0.1")(s); lacks("NoInterface", "fd00::1")(s) })
+		patience()
+		c.wantAnnounced("web", "True Announced: 10.0.0.1 is announced on layer 2 by n1; fd00::1 is announced by nobody: NoInterface on n1")
+		c.says("n2", owns("10.0.0.1"))
+		c.wantAnnounced("web", "True Announced: 10.0.0.1 is announced on layer 2 by n2; fd00::1 is announced by nobody: NoInterface on n1")
+	})
+}
+
 // A node that joins or leaves the many that announce by BGP is not worth a write.
 func TestAnnouncedByBGP(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *cluster) {
@@ -187,24 +249,11 @@ func TestNewServiceIsNotCalledSilent(t *testing.T) {
 // What a speaker said that is gone for longer than a restart does not count; that of another installation never.
 func TestReportsThatCount(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *cluster) {
-		pod := func(node string, ready corev1.ConditionStatus) *corev1.Pod {
-			return &corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "speaker-" + node}, Spec: corev1.PodSpec{NodeName: node},
-				Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
-			}
-		}
-		set := func(p *corev1.Pod) {
-			if _, err := c.CoreV1().Pods("system").Update(t.Context(), p, metav1.UpdateOptions{}); apierrors.IsNotFound(err) {
-				if _, err := c.CoreV1().Pods("system").Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
 		c.configure(pool("10.0.0.1-10.0.0.9"))
 		c.pods = "app=speaker"
 		r := c.start("a")
 		c.add("web")
-		set(pod("n1", corev1.ConditionTrue))
+		c.speaker("n1", corev1.ConditionTrue)
 		c.says("n1", owns("10.0.0.1"))
 		c.says("n2", func(s *reports.SpeakerStatus) { owns("10.0.0.1")(s); s.Installation = "other/last-good" })
 		c.wantAnnounced("web", "True Announced: 10.0.0.1 is announced on layer 2 by n1")
@@ -212,9 +261,9 @@ func TestReportsThatCount(t *testing.T) {
 			t.Errorf("the status says %+v", got)
 		}
 
-		set(pod("n1", corev1.ConditionFalse)) // a restart
+		c.speaker("n1", corev1.ConditionFalse) // a restart
 		time.Sleep(20 * time.Second)
-		set(pod("n1", corev1.ConditionTrue))
+		c.speaker("n1", corev1.ConditionTrue)
 		time.Sleep(time.Minute)
 		c.wantEvents("web", "Allocated", "Announced")
 		if err := c.CoreV1().Pods("system").Delete(t.Context(), "speaker-n1", metav1.DeleteOptions{}); err != nil {
@@ -224,7 +273,7 @@ func TestReportsThatCount(t *testing.T) {
 		c.wantAnnounced("web", "True Announced: 10.0.0.1 is announced on layer 2 by n1")
 		patience()
 		c.wantAnnounced("web", "False NodeNotSelected: 10.0.0.1 is announced by nobody: NodeNotSelected, no node has a speaker that is ready")
-		set(pod("n1", corev1.ConditionTrue))
+		c.speaker("n1", corev1.ConditionTrue)
 		settle()
 		c.wantAnnounced("web", "True Announced: 10.0.0.1 is announced on layer 2 by n1")
 	})
@@ -277,33 +326,6 @@ func TestNothingIsSaidWithoutReports(t *testing.T) {
 		patience()
 		c.wantAnnounced("web", "")
 		c.want("web", "10.0.0.1 Allocated")
-	})
-}
-
-// The gateways and the ends of the subnets that speakers see are never assigned.
-func TestNetworksAreNeverAssigned(t *testing.T) {
-	inBubble(t, func(t *testing.T, c *cluster) {
-		c.configure(pool("10.0.0.0-10.0.0.3", "10.0.0.254-10.0.1.0", "10.7.0.0/31", "fd00::/126"))
-		c.says("n1", func(s *reports.SpeakerStatus) {
-			s.Subnets, s.Gateways = []string{"10.0.0.0/24", "10.7.0.0/31", "fd00::/64", "nonsense"}, []string{"10.0.0.1", "fd00::2", "10.0.0.300"}
-		})
-		c.start("a")
-		var got []string
-		for i := range 8 {
-			c.add(fmt.Sprint("web-", i))
-			settle()
-			got = append(got, join(objects.FromService(c.get(fmt.Sprint("web-", i))).Status))
-		}
-		if want := []string{"10.0.0.2", "10.0.0.3", "10.0.0.254", "10.0.1.0", "10.7.0.0", "10.7.0.1", "", ""}; !slices.Equal(got, want) {
-			t.Errorf("assigned are %q, want %q", got, want)
-		}
-		c.add("six", families(corev1.IPv6Protocol))
-		settle()
-		c.want("six", "fd00::1 Allocated")
-		c.says("n1", func(s *reports.SpeakerStatus) { s.Gateways = []string{"10.0.0.7"} }) // elsewhere now
-		settle()
-		c.want("web-6", "10.0.0.0 Allocated")
-		c.want("web-7", "10.0.0.1 Allocated")
 	})
 }
 

@@ -1,12 +1,20 @@
 package controller
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery/fake"
+
+	"github.com/kontena/network-lb/kube/objects"
+	"github.com/kontena/network-lb/kube/reports"
 )
 
 // The cluster's own addresses are never assigned, though they are in a pool; who has one keeps it.
@@ -59,5 +67,161 @@ func TestClusterAddressesAreNeverAssigned(t *testing.T) {
 		}
 		c.want("nine", "10.0.0.7 Allocated")
 		c.want("ten", "- PoolExhausted")
+	})
+}
+
+// The gateways and the ends of the subnets that speakers see are never assigned.
+func TestNetworksAreNeverAssigned(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(pool("10.0.0.0-10.0.0.3", "10.0.0.254-10.0.1.0", "10.7.0.0/31", "fd00::/126"))
+		c.says("n1", func(s *reports.SpeakerStatus) {
+			s.Subnets, s.Gateways = []string{"10.0.0.0/24", "10.7.0.0/31", "fd00::/64", "nonsense"}, []string{"10.0.0.1", "fd00::2", "10.0.0.300"}
+		})
+		c.start("a")
+		var got []string
+		for i := range 8 {
+			c.add(fmt.Sprint("web-", i))
+			settle()
+			got = append(got, join(objects.FromService(c.get(fmt.Sprint("web-", i))).Status))
+		}
+		if want := []string{"10.0.0.2", "10.0.0.3", "10.0.0.254", "10.0.1.0", "10.7.0.0", "10.7.0.1", "", ""}; !slices.Equal(got, want) {
+			t.Errorf("assigned are %q, want %q", got, want)
+		}
+		c.add("six", families(corev1.IPv6Protocol))
+		settle()
+		c.want("six", "fd00::1 Allocated")
+		c.says("n1", func(s *reports.SpeakerStatus) { s.Gateways = []string{"10.0.0.7"} }) // elsewhere now
+		settle()
+		c.want("web-6", "10.0.0.0 Allocated")
+		c.want("web-7", "10.0.0.1 Allocated")
+	})
+}
+
+// within is a report from a node in 10.0.0.0/24, behind 10.0.0.1.
+func within(s *reports.SpeakerStatus) {
+	s.Subnets, s.Gateways = []string{"10.0.0.0/24"}, []string{"10.0.0.1"}
+}
+
+// A new installation assigns nothing before it is known what the nodes' gateways are. Who has an address keeps it.
+func TestFirstReportsAreAwaited(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.pods = "app=speaker"
+		c.speaker("n1", corev1.ConditionFalse)
+		c.speaker("n2", corev1.ConditionFalse)
+		c.configure(pool("10.0.0.0/24"))
+		c.add("old")
+		c.add("kept", shows("Allocated", "10.0.0.7"))
+		r := c.start("a")
+		c.add("new")
+		c.says("n1", owns())
+		time.Sleep(firstReports / 2)
+		c.want("old", "- -")
+		c.want("new", "- -")
+		c.want("kept", "10.0.0.7 Allocated")
+		if !r.Status().Speakers.Awaited {
+			t.Error("the status does not say so")
+		}
+		c.says("n2", within)
+		c.want("old", "10.0.0.2 Allocated")
+		c.want("new", "10.0.0.3 Allocated")
+		c.wantEvents("old", "Allocated")
+		if r.Status().Speakers.Awaited {
+			t.Error("the status still says so")
+		}
+
+		// Later nobody waits: not for a node that is new, nor for another leader.
+		c.speaker("n3", corev1.ConditionFalse)
+		c.add("third")
+		settle()
+		c.want("third", "10.0.0.4 Allocated")
+		if err := r.end(); err != nil {
+			t.Fatal(err)
+		}
+		c.add("fourth")
+		c.start("b")
+		c.want("fourth", "10.0.0.5 Allocated")
+	})
+}
+
+// Speakers that do not report in time hold nobody up for longer, and where there are none nobody waits.
+func TestFirstReportsAreNotAwaitedForLong(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.pods = "app=speaker"
+		c.speaker("n1", corev1.ConditionFalse)
+		c.configure(pool("10.0.0.0/24"))
+		c.add("web")
+		c.start("a")
+		time.Sleep(firstReports - 2*time.Second)
+		c.want("web", "- -")
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		c.want("web", "10.0.0.0 Allocated")
+	})
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.pods = "app=speaker"
+		c.configure(pool("10.0.0.0/24"))
+		c.add("web")
+		c.start("a")
+		c.want("web", "10.0.0.0 Allocated")
+	})
+}
+
+// unassignable returns what the report of pool main says of addresses that no Service should have.
+func (c *cluster) unassignable() (all []string) {
+	c.t.Helper()
+	u, err := c.dynamic.Resource(reports.AddressPools).Get(c.t.Context(), "main", metav1.GetOptions{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r, err := reports.ToAddressPool(u)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, one := range r.Status.Unassignable {
+		all = append(all, one.Service+" "+one.Address+" "+one.Why)
+	}
+	return all
+}
+
+// An address that turns out to be one that is never assigned stays with its Service, and people are told.
+func TestGatewayThatAServiceHas(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		reserved := func(pool string) string {
+			return strings.Replace(pool, "}]", ", reservations: [{address: 10.0.0.255, namespace: prod, service: meant}]}]", 1)
+		}
+		c.configure(reserved(pool("10.0.0.0/24")))
+		a := c.start("a")
+		for _, name := range []string{"first", "second", "meant", "third"} {
+			c.add(name)
+			settle()
+		}
+		theirs := func(s *reports.SpeakerStatus) { // another installation's sees the same network
+			within(s)
+			s.Installation = "other/last-good"
+		}
+		c.says("n1", theirs)
+		time.Sleep(2 * reportInterval)
+		c.says("n2", theirs)
+		time.Sleep(2 * reportInterval)
+		c.want("first", "10.0.0.0 Allocated")
+		c.want("second", "10.0.0.1 Allocated")
+		c.want("meant", "10.0.0.255 Allocated")
+		want := []string{"prod/first 10.0.0.0 the network address of 10.0.0.0/24", "prod/second 10.0.0.1 a gateway of node n1"}
+		if got := c.unassignable(); !slices.Equal(got, want) {
+			t.Errorf("the report says %q, want %q", got, want)
+		}
+		if err := a.end(); err != nil {
+			t.Fatal(err)
+		}
+		c.start("b")
+		c.remove("first")
+		c.configure(reserved(pool("10.0.0.2-10.0.0.255")) + "release: [10.0.0.1]\n")
+		time.Sleep(2 * reportInterval)
+		if got := c.unassignable(); got != nil {
+			t.Errorf("the report says %q", got)
+		}
+		c.wantEvents("meant", "Allocated")
+		c.want("second", "10.0.0.3 Allocated")
+		c.wantEvents("second", "Allocated", "NeverAssigned", "AddressLost", "Allocated")
 	})
 }
