@@ -159,7 +159,6 @@ func (c *Controller) exclude(ctx context.Context) {
 		c.gate.RUnlock()
 		if err != nil {
 			c.log.Error("excluding the cluster's own addresses", zap.Error(err))
-			continue
 		}
 		c.warn(cfg, all, warned)
 		told = c.tellUnassignable(cfg, all, told)
