@@ -142,13 +142,13 @@ func (c *Controller) lead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.speakers.follow(ctx) // before there is a configuration: only with one a new installation's speakers report
 	base := c.base(ctx)
 	if base == nil {
 		return nil
 	}
 	c.followCIDRs(ctx)
 	cache.WaitForCacheSync(ctx.Done(), c.nodes.HasSynced)
-	c.speakers.follow(ctx)
 	c.hold()
 	reporter, remembered := c.beginReports(ctx)
 	if err := c.adopt(*base, reporter, remembered); err != nil {

@@ -12,12 +12,12 @@ import (
 // address a network stands still. Once there are reports nobody waits any more: not for a node that is new either.
 const firstReports = 30 * time.Second
 
-// await has the first reports awaited, where there are Pods to tell of whom.
+// await has the first reports awaited, if there was none yet, and there are Pods to tell of whom.
 func (sp *speakers) await() {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	if sp.c.opts.Pods != "" {
-		sp.fresh = time.Now().Add(firstReports)
+	if sp.fresh && sp.c.opts.Pods != "" {
+		sp.until = time.Now().Add(firstReports)
 	}
 }
 
@@ -25,7 +25,7 @@ func (sp *speakers) await() {
 func (sp *speakers) awaited() bool {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	if !time.Now().Before(sp.fresh) {
+	if !time.Now().Before(sp.until) {
 		return false
 	}
 	if !sp.on {
@@ -48,6 +48,7 @@ func (c *Controller) awaiting() bool {
 
 // hold has Services without an address wait for the first reports, if these are awaited.
 func (c *Controller) hold() {
+	c.speakers.await()
 	held := c.speakers.awaited()
 	c.mu.Lock()
 	c.held = held

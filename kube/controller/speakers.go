@@ -31,7 +31,8 @@ type speakers struct {
 	list  []counted            // of view; nil: to be made anew
 	any   bool                 // of view
 
-	fresh time.Time   // until then the first reports are awaited; zero: there were some
+	fresh bool        // there was no report when this replica began to lead
+	until time.Time   // until then the first reports are awaited; zero: they are not
 	store cache.Store // of the speakers' Pods; nil: they are not followed
 }
 

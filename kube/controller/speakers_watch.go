@@ -33,9 +33,9 @@ func (sp *speakers) follow(ctx context.Context) {
 		sp.c.log.Warn("Services will have no condition Announced; see crds.install of the chart", zap.Error(err))
 		return
 	}
-	if err != nil || len(some.Items) == 0 {
-		sp.await()
-	}
+	sp.mu.Lock()
+	sp.fresh = err != nil || len(some.Items) == 0
+	sp.mu.Unlock()
 	synced := []cache.InformerSynced{sp.followPods(ctx)}
 	factory := dynamicinformer.NewDynamicSharedInformerFactory(sp.c.opts.Reports, 0)
 	informer := factory.ForResource(reports.Speakers).Informer()
