@@ -171,6 +171,7 @@ func TestReleaseBeforeItIsGivenAway(t *testing.T) {
 			c.configure(pool("10.0.0.1"))
 			c.start("a")
 			c.add("first")
+			settle()
 			c.add("second")
 			settle()
 			hold := make(chan struct{})
