@@ -116,9 +116,10 @@ func TestNetnsNextHopComesAndGoes(t *testing.T) {
 	if nh := l.frr.Routes("ipv6", "10.0.1.1")["2001:db8:9::1/128"].NextHop; nh != "2001:db8:1::7" {
 		t.Errorf("next hop %s", nh)
 	}
-	if s := p.status("frr4"); s.Flaps != 0 || s.IPv6.Sent != 1 {
-		t.Errorf("%+v", s)
-	}
+	nstest.Eventually(t, "the IPv6 route is counted", func() (bool, any) {
+		s := p.status("frr4")
+		return s.Flaps == 0 && s.IPv6.Sent == 1, s
+	})
 
 	// A peer that there is no route to is tried until there is one.
 	one = append(one, bgp.Peer{Name: "far", Address: netip.MustParseAddr("172.31.0.1"), PeerASN: 1, MyASN: 64512})

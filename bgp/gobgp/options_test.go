@@ -242,13 +242,17 @@ func testBothOverIPv6(t *testing.T, m routers.Maker) {
 	s.has(bothHops)
 }
 
+// counts waits until the status is so: the router may have a route before it is counted.
+func (s *station) counts(so func(bgp.PeerStatus) bool) {
+	s.t.Helper()
+	nstest.Eventually(s.t, "the routes are counted", func() (bool, any) { st := s.status("router"); return so(st), st })
+}
+
 func testExtendedNextHop(t *testing.T, m routers.Maker) {
 	s := newStation(t, m, site{no4: true, ours: "2001:db8:1::1", frr: []string{"capability extended-nexthop"}, bird4: "extended next hop yes;"})
 	s.announce(s.peer(six), two...)
 	s.has(map[string]routers.Route{"10.9.0.1/32": heard("64512", "2001:db8:1::1"), "2001:db8:9::1/128": heard("64512", "2001:db8:1::1")})
-	if st := s.status("router"); st.IPv4.Withheld != "" || st.IPv4.Sent != 1 {
-		t.Errorf("%+v", st)
-	}
+	s.counts(func(st bgp.PeerStatus) bool { return st.IPv4.Withheld == "" && st.IPv4.Sent == 1 })
 }
 
 func testNoExtendedNextHop(t *testing.T, m routers.Maker) {
@@ -256,9 +260,7 @@ func testNoExtendedNextHop(t *testing.T, m routers.Maker) {
 	s.announce(s.peer(six), two...)
 	s.has(map[string]routers.Route{"2001:db8:9::1/128": heard("64512", "2001:db8:1::1")})
 	const why = "interface eth1 has no permanent global IPv4 address to be the next hop, and the router does not take an IPv6 one (RFC 8950)"
-	if st := s.status("router"); st.IPv4.Withheld != why || st.IPv6.Sent != 1 {
-		t.Errorf("%+v", st)
-	}
+	s.counts(func(st bgp.PeerStatus) bool { return st.IPv4.Withheld == why && st.IPv6.Sent == 1 })
 	nstest.Run(t, "ip", "-n", s.ns, "addr", "add", "10.0.1.2/24", "dev", "eth0")
 	nstest.Run(t, "ip", "-n", s.node, "addr", "add", "10.0.1.1/24", "dev", "eth1")
 	s.has(bothHops)
