@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/internal/nstest"
 )
 
 // many makes host routes, as many of IPv4 and of IPv6 as said.
@@ -41,25 +42,7 @@ func (l *lab) received() (n [4]int) {
 // holds waits until all four sessions have brought so many routes.
 func (l *lab) holds(t testing.TB, want int) {
 	t.Helper()
-	wait(t, func() (bool, any) { n := l.received(); return n == [4]int{want, want, want, want}, n })
-}
-
-// wait polls every 10 ms until ok, and gives up after a minute; what is shown then.
-func wait(t testing.TB, ok func() (bool, any)) {
-	t.Helper()
-	start := time.Now()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		good, seen := ok()
-		if good {
-			return
-		}
-		if time.Since(start) > time.Minute {
-			t.Fatalf("it did not happen within a minute: still %+v", seen)
-		}
-		<-tick.C
-	}
+	nstest.Eventually(t, "the routers hold the routes", func() (bool, any) { n := l.received(); return n == [4]int{want, want, want, want}, n })
 }
 
 // proc is a process's memory and the CPU it has used, by /proc.

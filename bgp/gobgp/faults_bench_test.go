@@ -8,6 +8,7 @@ import (
 	packet "github.com/osrg/gobgp/v3/pkg/packet/bgp"
 
 	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/internal/nstest"
 )
 
 // BenchmarkSilentRouter measures how long a new route takes to a healthy router while another one, on the same node,
@@ -22,13 +23,13 @@ func BenchmarkSilentRouter(b *testing.B) {
 	f := figures{}
 	p.set(all[:2])
 	p.up("frr4")
-	wait(b, func() (bool, any) { return mute.dials.Load() > 0, p.status("frr6") })
+	nstest.Eventually(b, "the silent router is dialled", func() (bool, any) { return mute.dials.Load() > 0, p.status("frr6") })
 	pace := time.NewTicker(time.Second)
 	defer pace.Stop()
 	for n := range rounds {
 		begun := time.Now()
 		p.set(all[:2], many([2]int{n + 1, 0})...)
-		wait(b, func() (bool, any) { got := l.frr.Received("ipv4")["10.0.1.1"]; return got == n+1, got })
+		nstest.Eventually(b, "the new route is there", func() (bool, any) { got := l.frr.Received("ipv4")["10.0.1.1"]; return got == n+1, got })
 		f.took("new route -> healthy router", begun)
 		<-pace.C
 	}
@@ -52,7 +53,7 @@ func BenchmarkHoldTimer(b *testing.B) {
 				p.up("frr4")
 				l.frr.Signal("bgpd", syscall.SIGSTOP)
 				begun := time.Now()
-				wait(b, func() (bool, any) { s := p.status("frr4"); return s.State != bgp.Established, s })
+				nstest.Eventually(b, "the session is given up", func() (bool, any) { s := p.status("frr4"); return s.State != bgp.Established, s })
 				f.took("silence -> session given up", begun)
 				l.frr.Signal("bgpd", syscall.SIGCONT)
 			}
@@ -69,7 +70,7 @@ func BenchmarkRefusingRouter(b *testing.B) {
 	peer := peers()[0]
 	peer.Port = refuses.port
 	p.set([]bgp.Peer{peer})
-	wait(b, func() (bool, any) { return refuses.dials.Load() > 0, p.status("frr4") })
+	nstest.Eventually(b, "the router is dialled", func() (bool, any) { return refuses.dials.Load() > 0, p.status("frr4") })
 	f := figures{}
 	time.Sleep(2 * time.Second)
 	f.add("dials in the first 2 s", float64(refuses.dials.Load()))
