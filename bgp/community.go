@@ -37,6 +37,9 @@ var wellKnown = []struct {
 	{"no-peer", 0xffffff04},             // RFC 3765
 }
 
+// GracefulShutdown marks a route that is about to be withdrawn, so that others are taken (RFC 8326).
+var GracefulShutdown = StandardCommunity(0xffff0000)
+
 // WellKnownCommunities returns the names that ParseCommunity knows.
 func WellKnownCommunities() []string {
 	names := make([]string, 0, len(wellKnown))

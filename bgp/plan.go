@@ -77,7 +77,7 @@ func planRoutes(peers []Peer, spoilt map[string]bool, routes []Route) (map[strin
 	for _, p := range peers {
 		named[p.Name] = nil
 	}
-	var all []Route
+	all := make([]Route, 0, len(routes))
 	for _, r := range routes {
 		if err := r.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("route: %w", err))

@@ -3,6 +3,7 @@ package bgp
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 )
@@ -23,6 +24,8 @@ type Route struct {
 	Prepend uint8
 	// Communities of the route (RFC 1997, RFC 8092), in any order.
 	Communities []Community
+	// Bandwidth is that of the link behind the route; 0: not sent.
+	Bandwidth Bandwidth
 	// Peers are the names of the peers that get the route; nil is all of them.
 	Peers []string
 }
@@ -56,19 +59,34 @@ func (o Optional) or(other Optional) (value Optional, clash bool) {
 var ErrClash = errors.New("two routes of one prefix contradict each other")
 
 // Merge returns the route that says what both of one prefix say: the communities of both, and the longer of the
-// prepended paths. With ErrClash they have different local preferences or MEDs, and those of r are in the result. The
-// peers are those of r.
+// prepended paths. With ErrClash they have different local preferences, MEDs or bandwidths, and those of r are in the
+// result. The peers are those of r.
 func (r Route) Merge(o Route) (Route, error) {
 	localPref, clash1 := r.LocalPref.or(o.LocalPref)
 	med, clash2 := r.MED.or(o.MED)
+	bandwidth, clash3 := r.Bandwidth.or(o.Bandwidth)
 	var err error
-	if clash1 || clash2 {
-		err = fmt.Errorf("%w: %s has local preference %s and %s, MED %s and %s", ErrClash,
-			r.Prefix, r.LocalPref, o.LocalPref, r.MED, o.MED)
+	if clash1 || clash2 || clash3 {
+		err = fmt.Errorf("%w: %s has local preference %s and %s, MED %s and %s, bandwidth %s and %s", ErrClash,
+			r.Prefix, r.LocalPref, o.LocalPref, r.MED, o.MED, r.Bandwidth, o.Bandwidth)
 	}
-	r.LocalPref, r.MED, r.Prepend = localPref, med, max(r.Prepend, o.Prepend)
+	r.LocalPref, r.MED, r.Prepend, r.Bandwidth = localPref, med, max(r.Prepend, o.Prepend), bandwidth
 	r.Communities = communities(append(slices.Clip(r.Communities), o.Communities...))
 	return r, err
+}
+
+// leavingPrepend is how much longer the AS_PATH of a leaving route becomes: enough to be the longest one beside routes that
+// are prepended to once or twice for other reasons, such as to have spare nodes.
+const leavingPrepend = 3
+
+// Leaving returns the route as one that is about to be withdrawn: routers that have another one take that, and connections
+// are on their way elsewhere before there is nothing left. It carries GracefulShutdown, has LOCAL_PREF 0 within the AS (RFC
+// 8326 sections 4.1 and 4.2), and a longer AS_PATH for routers of others that do not act on the community.
+func (r Route) Leaving() Route {
+	r.LocalPref = Some(0)
+	r.Prepend = uint8(min(int(r.Prepend)+leavingPrepend, math.MaxUint8))
+	r.Communities = communities(append(slices.Clip(r.Communities), GracefulShutdown))
+	return r
 }
 
 // Same reports whether two routes look the same to a peer, whichever peers they are for.
@@ -95,12 +113,15 @@ func (r Route) Validate() error {
 	if !r.Prefix.IsValid() || r.Prefix.Addr().Is4In6() {
 		return fmt.Errorf("prefix %s: want an IPv4 or IPv6 prefix", r.Prefix)
 	}
+	if err := r.Bandwidth.validate(); err != nil {
+		return fmt.Errorf("%s: %w", r.Prefix, err)
+	}
 	return nil
 }
 
 // same reports whether two tidy routes look the same to a peer.
 func (r Route) same(o Route) bool {
-	return r.Prefix == o.Prefix && r.LocalPref == o.LocalPref && r.MED == o.MED && r.Prepend == o.Prepend &&
+	return r.Prefix == o.Prefix && r.LocalPref == o.LocalPref && r.MED == o.MED && r.Prepend == o.Prepend && r.Bandwidth == o.Bandwidth &&
 		slices.Equal(r.Communities, o.Communities)
 }
 
@@ -117,12 +138,14 @@ func comparePrefixes(a, b netip.Prefix) int {
 }
 
 // diff compares what a peer was given with what it is to have; both are sorted and free of duplicates. What is new to a
-// peer that had nothing is not copied: it may be many routes, and the same for many peers.
+// peer that had nothing is not copied: it may be many routes, and the same for many peers. Otherwise it is, because an
+// engine keeps what is announced, and with it the whole list that it is a part of.
 func diff(have, want []Route) (announce []Route, withdraw []netip.Prefix) {
+	if len(have) == 0 {
+		return want, nil
+	}
 	for len(have) > 0 || len(want) > 0 {
 		switch {
-		case len(have) == 0 && announce == nil:
-			return want, withdraw
 		case len(have) == 0:
 			return append(announce, want...), withdraw
 		case len(want) == 0:

@@ -120,3 +120,19 @@ func TestChangedAttributes(t *testing.T) {
 		}
 	})
 }
+
+// Engines keep what is announced: what is added to many routes, one by one, must not keep each list that there was.
+func TestDiffKeepsNoList(t *testing.T) {
+	have := []Route{route("10.9.0.1/32"), route("10.9.0.2/32")}
+	want := []Route{route("10.9.0.1/32"), route("10.9.0.2/32"), route("10.9.0.3/32")}
+	announce, withdraw := diff(have, want)
+	if len(announce) != 1 || announce[0].Prefix != want[2].Prefix || len(withdraw) > 0 {
+		t.Fatalf("announced %v, withdrawn %v", announce, withdraw)
+	}
+	if &announce[0] == &want[2] {
+		t.Error("what is announced is a part of the whole list")
+	}
+	if announce, _ := diff(nil, want); &announce[0] != &want[0] {
+		t.Error("what a new peer is told is copied")
+	}
+}

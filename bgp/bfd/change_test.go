@@ -146,6 +146,41 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestSnapshot has a process killed and followed by another one before the neighbour has missed it, which sees no change
+// then, and one that comes too late, which is no death of the neighbour's.
+func TestSnapshot(t *testing.T) {
+	for away, downs := range map[time.Duration]uint64{500 * time.Millisecond: 0, 5 * time.Second: 1} {
+		upPair(t, nil, func(t *testing.T, n *network, a, b *end) {
+			a.set(t, Parameters{Receive: 100 * time.Millisecond, Transmit: 100 * time.Millisecond, Multiplier: 8})
+			time.Sleep(5 * time.Second)
+			saved, err := a.Snapshot()
+			if err != nil || !saved.Until.IsZero() {
+				t.Fatal(saved, err)
+			}
+			n.cut(hostA) // and what is left of it is not heard any more
+			time.Sleep(away)
+			a.manager.Close()
+			time.Sleep(time.Millisecond)
+			n.cut()
+			m := newManager(Options{Resume: []Saved{saved}}, n.hosts[netip.MustParseAddr(hostA)])
+			defer m.Close()
+			again := open(t, m, hostA, hostB)
+			time.Sleep(10 * time.Second)
+			if s := b.Status(); s.State != Up || s.Downs != downs {
+				t.Errorf("after %v B: %+v", away, s)
+			}
+			if s := again.Status(); s.State != Up || again.dead() != 0 {
+				t.Errorf("after %v: %+v", away, s)
+			}
+		})
+	}
+	pair(t, nil, func(t *testing.T, n *network, a, b *end) {
+		if _, err := a.Snapshot(); !errors.Is(err, ErrNotUp) {
+			t.Errorf("of a session that is not up: %v", err)
+		}
+	})
+}
+
 func TestNothingToResume(t *testing.T) {
 	tests := []struct {
 		name string

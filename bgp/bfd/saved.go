@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Saved is a suspended session, for the next process to resume: see Options.Resume. It is JSON, with intervals in
-// nanoseconds.
+// Saved is a suspended session, or a snapshot of one, for the next process to resume: see Options.Resume. It is JSON,
+// with intervals in nanoseconds.
 type Saved struct {
 	Local     netip.Addr `json:"local"`
 	Remote    netip.Addr `json:"remote"`
@@ -21,9 +21,10 @@ type Saved struct {
 	RemoteMultiplier    uint8         `json:"remote_multiplier"`
 	SourcePort          uint16        `json:"source_port"`
 
-	// At is when the session was suspended, and Until when the neighbour takes it for dead if nobody resumes it.
+	// At is when the session was suspended, and Until when the neighbour takes it for dead if nobody resumes it; zero: that
+	// is not known.
 	At    time.Time `json:"at"`
-	Until time.Time `json:"until"`
+	Until time.Time `json:"until,omitzero"`
 }
 
 func (s *Session) save(now time.Time) Saved {
@@ -39,7 +40,7 @@ func (s *Session) save(now time.Time) Saved {
 // resume a session that the neighbour has given up costs nothing, to begin one anew that it has not is an alarm.
 func (v Saved) usable(now time.Time) bool {
 	return v.LocalDiscriminator != 0 && v.RemoteDiscriminator != 0 && v.RemoteMultiplier != 0 &&
-		now.Round(0).Before(v.Until)
+		(v.Until.IsZero() || now.Round(0).Before(v.Until))
 }
 
 // take gives the saved session of a pair away, once. The caller holds the lock.

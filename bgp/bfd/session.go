@@ -135,6 +135,20 @@ func (s *Session) Suspend(ctx context.Context) (Saved, error) {
 	return Saved{}, fmt.Errorf("suspending: %w any more", ErrNotUp)
 }
 
+// Snapshot is for a process that may end without a word: what it returns lets the next process take over, if that one is
+// there before the neighbour's detection time is over. It holds until the session goes Down; it is ErrNotUp that there is
+// none.
+func (s *Session) Snapshot() (Saved, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || !s.closing.IsZero() || s.asking != nil || s.machine.state != Up {
+		return Saved{}, fmt.Errorf("taking a snapshot: %w", ErrNotUp)
+	}
+	v := s.save(time.Now())
+	v.RemoteReceive, v.Until = time.Microsecond, time.Time{} // the neighbour may be about to ask for more
+	return v, nil
+}
+
 // wake ends the waiting of Suspend. The caller holds the lock, as for all that follows.
 func (s *Session) wake() {
 	if s.asking != nil && !s.woken {

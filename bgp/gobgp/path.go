@@ -1,6 +1,7 @@
 package gobgp
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 
@@ -46,7 +47,11 @@ func path(r bgp.Route, h hop, peer bgp.Peer) (*api.Path, error) {
 			Family: p.Family, NextHops: []string{h.addr.String()}, Nlris: []*anypb.Any{p.Nlri},
 		})
 	}
-	for _, m := range append(all, attributes(r, peer)...) {
+	extended, err := extendedCommunities(r, peer)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range slices.Concat(all, attributes(r, peer), extended) {
 		a, err := anypb.New(m)
 		if err != nil {
 			return nil, err
@@ -88,6 +93,26 @@ func attributes(r bgp.Route, peer bgp.Peer) []proto.Message {
 		all = append(all, &large)
 	}
 	return all
+}
+
+// asTrans stands for an ASN that does not fit into two bytes (RFC 6793).
+const asTrans = 23456
+
+// extendedCommunities are those of a route, one attribute at most. The link bandwidth is not transitive: it is for the
+// AS that gets it, and GoBGP, which leaves such communities as they are, sends it to eBGP peers too.
+func extendedCommunities(r bgp.Route, peer bgp.Peer) ([]proto.Message, error) {
+	if r.Bandwidth == 0 {
+		return nil, nil
+	}
+	asn := peer.MyASN
+	if asn > math.MaxUint16 {
+		asn = asTrans
+	}
+	link, err := anypb.New(&api.LinkBandwidthExtended{Asn: asn, Bandwidth: float32(r.Bandwidth)})
+	if err != nil {
+		return nil, err
+	}
+	return []proto.Message{&api.ExtendedCommunitiesAttribute{Communities: []*anypb.Any{link}}}, nil
 }
 
 // withdrawal names a prefix to GoBGP.

@@ -51,8 +51,8 @@ func TestNetnsRoutesSurviveARestart(t *testing.T) {
 			}
 			for router, e := range events {
 				for _, kept := range []string{"10.9.0.1", "2001:db8:9::1"} {
-					if contains(e.String(), kept) {
-						t.Errorf("%s's kernel lost or changed %s:\n%s", router, kept, e)
+					if all := e.Of(kept); len(all) > 0 {
+						t.Errorf("%s's kernel lost or changed %s: %v", router, kept, all)
 					}
 				}
 			}

@@ -58,3 +58,30 @@ func TestWireTakesOnlyWhatIsValid(t *testing.T) {
 		t.Error("taken without a hop limit")
 	}
 }
+
+// FuzzRead: whatever comes, and from whom, is read or left alone.
+func FuzzRead(f *testing.F) {
+	for _, m := range []ndp.Message{
+		&ndp.RouterAdvertisement{RouterLifetime: 30 * time.Second, Options: []ndp.Option{ndp.NewMTU(1500),
+			&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: []byte{2, 0, 0, 0, 0, 1}},
+			&ndp.PrefixInformation{PrefixLength: 64, Prefix: netip.MustParseAddr("2001:db8::")},
+			&ndp.RecursiveDNSServer{Lifetime: time.Minute, Servers: []netip.Addr{netip.MustParseAddr("2001:db8::53")}},
+			&ndp.DNSSearchList{Lifetime: time.Minute, DomainNames: []string{"example.net"}}}},
+		&ndp.RouterSolicitation{},
+		&ndp.NeighborSolicitation{TargetAddress: netip.MustParseAddr("fe80::1")},
+	} {
+		b, err := ndp.MarshalMessage(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, netip.MustParseAddr("fe80::2").AsSlice())
+	}
+	w := &ndpWire{self: netip.MustParseAddr("fe80::1")}
+	f.Fuzz(func(t *testing.T, b, source []byte) {
+		from, _ := netip.AddrFromSlice(source)
+		m, ok := w.read(b, &ipv6.ControlMessage{HopLimit: 255}, from)
+		if ok && (m.from != from || from == w.self || m.advertisement && !from.IsLinkLocalUnicast() || m.lifetime < 0) {
+			t.Errorf("read as %+v", m)
+		}
+	})
+}

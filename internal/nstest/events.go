@@ -1,7 +1,9 @@
 package nstest
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +20,10 @@ func Kernel(t testing.TB, namespace, prefix string) string {
 }
 
 // RouteEvents is what a namespace's kernel tells of changed routes.
-type RouteEvents struct{ *Buffer }
+type RouteEvents struct {
+	heard  *Buffer
+	settle func() // until all that has happened was heard
+}
 
 // RouteEvent is one change of a route.
 type RouteEvent struct {
@@ -31,23 +36,31 @@ type RouteEvent struct {
 // the interface for the purpose.
 func ListenForRoutes(t testing.TB, namespace, dev string) *RouteEvents {
 	t.Helper()
-	e := &RouteEvents{Start(t, namespace, Promptly("ip", "-ts", "-o", "monitor", "route")...).Out}
-	Eventually(t, "the kernel's route events are heard", func() (bool, any) {
-		Run(t, "ip", "-n", namespace, "route", "replace", control, "dev", dev)
-		Run(t, "ip", "-n", namespace, "route", "del", control, "dev", dev)
-		return strings.Contains(e.String(), control), e.String()
-	})
+	heard := Start(t, namespace, Promptly("ip", "-ts", "-o", "monitor", "route")...).Out
+	asked := 0
+	e := &RouteEvents{heard, func() {
+		t.Helper()
+		asked++
+		route := []string{control, "dev", dev, "metric", strconv.Itoa(asked)}
+		Eventually(t, "the kernel's route events are heard", func() (bool, any) {
+			Run(t, "ip", append([]string{"-n", namespace, "route", "replace"}, route...)...)
+			Run(t, "ip", append([]string{"-n", namespace, "route", "del"}, route...)...)
+			return strings.Contains(heard.String(), fmt.Sprintf("%s dev %s scope link metric %d ", control, dev, asked)), heard.String()
+		})
+	}}
+	e.settle()
 	return e
 }
 
 // control is a prefix that nobody else has.
 const control = "192.0.2.255"
 
-// Of are the events of some prefixes, in their order. Prefixes are as iproute2 writes them: a host route's is the
+// Of are the events of some prefixes until now, in their order. Prefixes are as iproute2 writes them: a host route's is the
 // address alone.
 func (e *RouteEvents) Of(prefixes ...string) []RouteEvent {
+	e.settle()
 	var all []RouteEvent
-	for line := range strings.Lines(e.String()) {
+	for line := range strings.Lines(e.heard.String()) {
 		stamp, text, _ := strings.Cut(strings.TrimPrefix(line, "["), "] ")
 		at, err := time.ParseInLocation("2006-01-02T15:04:05.000000", stamp, time.Local)
 		if err != nil {
