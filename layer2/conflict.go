@@ -67,8 +67,10 @@ func (r *Responder) heard(s spot, mac MAC) {
 	if !tell {
 		return
 	}
-	r.log.Warn("another station claims an address that is answered here", zap.Stringer("address", c.Addr),
-		zap.String("interface", c.Interface), zap.Stringer("mac", c.MAC), zap.String("speaker", c.Speaker))
+	if c.Speaker == "" || c.Last.Sub(c.First) >= repeatEvery { // a fellow may just be taking it over
+		r.log.Warn("another station claims an address that is answered here", zap.Stringer("address", c.Addr),
+			zap.String("interface", c.Interface), zap.Stringer("mac", c.MAC), zap.String("speaker", c.Speaker))
+	}
 	if r.onConflict != nil {
 		r.onConflict(c)
 	}
@@ -151,4 +153,18 @@ func (w *watch) of(addr netip.Addr, links []int) []Conflict {
 	}
 	slices.SortFunc(found, func(a, b Conflict) int { return a.First.Compare(b.First) })
 	return found
+}
+
+// Defend announces an address once more where it is answered, so that a fellow speaker that claims it too hears of this
+// one. Conflicts with foreign machines are defended against without being asked.
+func (r *Responder) Defend(addr netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	addr = addr.Unmap().WithZone("")
+	r.watch.mu.Lock()
+	for _, link := range r.places[addr].links {
+		r.watch.defences = append(r.watch.defences, spot{link, addr})
+	}
+	r.watch.mu.Unlock()
+	r.poke()
 }

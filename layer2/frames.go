@@ -25,7 +25,8 @@ func asks(f Frame) bool {
 // station than self's where one answers in another's name. An ARP reply goes to the hardware address in the request,
 // which need not be the frame's source (VRRP). Duplicate address detection, which has no source address, is answered
 // to all nodes (RFC 4861 §7.2.4). The source of an advertisement is the address itself, which is on no interface: some
-// programs take no other.
+// programs take no other. The answer to a single station does not override what that has cached, as that of a proxy (RFC
+// 4861 §7.2.4): while an address changes hands two nodes answer, and a connection is not to change nodes in its handshake.
 func answer(q Frame, self, source MAC) Frame {
 	at := Host{q.Target.IP, self}
 	if q.Kind == ARPRequest {
@@ -36,7 +37,7 @@ func answer(q Frame, self, source MAC) Frame {
 	if q.Sender.IP.IsUnspecified() {
 		return a
 	}
-	a.Solicited, a.To, a.Destination = true, q.Sender.IP, q.Source
+	a.Solicited, a.Override, a.To, a.Destination = true, false, q.Sender.IP, q.Source
 	if q.Sender.MAC.Unicast() {
 		a.Destination = q.Sender.MAC
 	}

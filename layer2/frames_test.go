@@ -30,7 +30,7 @@ func TestAnswer(t *testing.T) {
 	}
 	na := Frame{
 		Link: 3, Kind: NeighborAdvertisement, Source: ours, Destination: theirs,
-		Sender: Host{IP: vip6}, Target: self6, To: peer6, Solicited: true, Override: true,
+		Sender: Host{IP: vip6}, Target: self6, To: peer6, Solicited: true,
 	}
 	change := func(f Frame, change func(*Frame)) Frame {
 		change(&f)
@@ -58,7 +58,9 @@ func TestAnswer(t *testing.T) {
 		},
 		"duplicate address detection": {
 			change(ns, func(f *Frame) { f.Sender = Host{IP: netip.IPv6Unspecified()} }),
-			change(na, func(f *Frame) { f.Destination, f.To, f.Solicited = MAC{0x33, 0x33, 0, 0, 0, 1}, all, false }),
+			change(na, func(f *Frame) {
+				f.Destination, f.To, f.Solicited, f.Override = MAC{0x33, 0x33, 0, 0, 0, 1}, all, false, true
+			}),
 		},
 	} {
 		if !asks(tt.q) {

@@ -19,6 +19,7 @@ type ProbeOptions struct {
 
 const (
 	probeSpacing = time.Millisecond // between the probes for two addresses
+	standstills  = 5                // that are listened on after, at most: a machine may be too busy all the time
 	probeLinger  = 5 * time.Second  // for which an address stays listened for, as the next probe may follow soon
 )
 
@@ -57,17 +58,26 @@ func (r *Responder) Probe(ctx context.Context, o ProbeOptions, claims ...Claim) 
 		return nil, err
 	}
 	defer r.probing.remove(probes)
+	var next time.Time
 	for range o.Count {
-		next := time.Now().Add(o.Interval)
+		if err := r.wait(ctx, time.Until(next)); err != nil {
+			return nil, err
+		}
+		next = time.Now().Add(o.Interval)
 		for i, p := range probes {
 			if err := r.wait(ctx, time.Duration(min(i, 1))*probeSpacing); err != nil {
 				return nil, err
 			}
 			r.sendProbe(p)
 		}
+	}
+	// A process that stood still while the answers came has yet to read them, and so listens for as long again.
+	for late, n := true, 0; late && n < standstills; n++ {
 		if err := r.wait(ctx, time.Until(next)); err != nil {
 			return nil, err
 		}
+		late = time.Since(next) > o.Interval/2
+		next = time.Now().Add(o.Interval)
 	}
 	return r.probing.results(probes), nil
 }

@@ -156,3 +156,35 @@ func ExampleResponder_Probe() {
 	fmt.Println(results[0].Answers, results[0].Err, err)
 	// Output: [{02:00:00:00:00:09 eth0}] <nil> <nil>
 }
+
+// halting is a transport that stands still while it sends the third probe.
+type halting struct {
+	*layer2test.Node
+	sent *int
+}
+
+func (h halting) Send(f layer2.Frame) error {
+	if *h.sent++; *h.sent == 3 {
+		time.Sleep(2 * time.Second)
+	}
+	return h.Node.Send(f)
+}
+
+// What has come while a prober stood still is read after that.
+func TestProbeAfterStandstill(t *testing.T) {
+	onLAN(t, func(t *testing.T, l *lan) {
+		node := layer2test.NewNode()
+		node.Plug(link(7, "eth0", "10.0.0.7/24"), &l.LAN)
+		r := layer2.NewResponder(halting{node, new(int)}, layer2.Options{})
+		t.Cleanup(func() { r.Close() })
+		start := time.Now()
+		time.AfterFunc(2130*time.Millisecond, func() { l.client.Announce(vip4) })
+		results, err := r.Probe(t.Context(), layer2.ProbeOptions{}, layer2.Claim{Addr: vip4})
+		if err != nil || len(results) != 1 || len(results[0].Answers) != 1 {
+			t.Errorf("%+v, %v", results, err)
+		}
+		if took := time.Since(start); took != 2150*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

@@ -46,6 +46,8 @@ type Options struct {
 	OnConflict func(Conflict)
 }
 
+const defaultRate = 50
+
 // Responder answers for the claimed addresses, on the interfaces where they are claimed. Its methods are safe for
 // concurrent use.
 type Responder struct {
@@ -111,7 +113,7 @@ func NewResponder(transport Transport, o Options) *Responder {
 		r.log = zap.NewNop()
 	}
 	if r.rate <= 0 {
-		r.rate = 50
+		r.rate = defaultRate
 	}
 	changed := r.look()
 	r.done.Go(r.receive)

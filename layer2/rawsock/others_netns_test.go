@@ -199,12 +199,12 @@ func TestNetnsNoLinkLayerOption(t *testing.T) {
 	})
 }
 
-// advertised counts the solicited advertisements sent to one station, that say that addr is at mac.
+// advertised counts the advertisements sent to one station, solicited and not overriding, that say that addr is at mac.
 func (r *recorder) advertised(to layer2.MAC, addr netip.Addr, mac layer2.MAC) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.frames {
-		if len(f) == 86 && bytes.Equal(f[:6], to[:]) && f[54] == 136 && f[58] == 0x60 &&
+		if len(f) == 86 && bytes.Equal(f[:6], to[:]) && f[54] == 136 && f[58] == 0x40 &&
 			bytes.Equal(f[62:78], addr.AsSlice()) && bytes.Equal(f[80:86], mac[:]) {
 			n++
 		}
