@@ -2,7 +2,6 @@ package announce
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 
@@ -12,10 +11,13 @@ import (
 // offer is what one advertisement of a pool comes to on this node.
 type offer struct {
 	Advertisement
-	among   []Node // the eligible nodes that it selects
-	here    bool   // it selects this node, whether that is eligible or not
+	scope
+	width
+	load
 	peers   map[string]bool
-	blocked bool // this node has peers that it is for, and all are withheld
+	blocked bool   // this node has peers that it is for, and all are withheld
+	others  []Node // while the gate is shut: those that announce what they may, in order of name
+	heirs   []Node // while this node is emptied: those of them that go on
 	// assigned are the pool's addresses that Services have, and whether this node may announce them this way.
 	assigned map[netip.Addr]bool
 }
@@ -31,25 +33,27 @@ func (d *decision) offersOf(p Pool) []*offer {
 	}
 	offers := make([]*offer, 0, len(all))
 	for _, a := range all {
-		o := &offer{Advertisement: a, peers: map[string]bool{}, assigned: map[netip.Addr]bool{}}
-		for _, n := range d.eligible {
-			if a.Nodes.Matches(n.Labels) {
-				o.among = append(o.among, n)
-			}
-		}
-		i := slices.IndexFunc(d.view.Nodes, func(n Node) bool { return n.Name == d.view.Node })
-		o.here = i >= 0 && a.Nodes.Matches(d.view.Nodes[i].Labels)
-		isFor := func(peer string) bool { return len(a.Peers) == 0 || slices.Contains(a.Peers, peer) }
+		o := &offer{Advertisement: a, scope: d.scopeOf(p.Nodes, a.Nodes), peers: map[string]bool{}, assigned: map[netip.Addr]bool{}}
 		for _, peer := range d.peers {
-			if isFor(peer.Title()) {
+			if o.isFor(peer.Title()) {
 				o.peers[peer.Title()] = true
 			}
 		}
-		o.blocked = slices.ContainsFunc(d.withheld, func(p Peer) bool { return isFor(p.Title()) })
+		o.blocked = slices.ContainsFunc(d.withheld, func(p Peer) bool { return o.isFor(p.Title()) })
+		o.load = load{node: d.own.Weight, ready: map[netip.Addr]int{}, sums: map[netip.Prefix]int{}}
+		if d.shut {
+			o.others = d.announcing(o)
+		}
+		if d.view.Stage != Staying {
+			o.heirs = d.heirs(o)
+		}
 		offers = append(offers, o)
 	}
 	return offers
 }
+
+// isFor reports whether a peer is advertised to.
+func (o *offer) isFor(peer string) bool { return len(o.Peers) == 0 || slices.Contains(o.Peers, peer) }
 
 // bgp decides on one address of a Service, and notes it with each of the pool's offers.
 func (d *decision) bgp(offers []*offer, s Service, addr netip.Addr) Reason {
@@ -61,10 +65,11 @@ func (d *decision) bgp(offers []*offer, s Service, addr netip.Addr) Reason {
 		why := NotConfigured
 		if o.Services.Matches(s.Labels) {
 			why = d.offered(o, s, addr)
+			d.weigh(o, s, addr)
 		}
 		o.assigned[addr] = o.assigned[addr] || why == ""
 		// The reason of the advertisement that comes nearest to yes says most.
-		if best != "" && (why == "" || best == NotConfigured || best == NodeNotSelected && why != NotConfigured) {
+		if best != "" && (why == "" || best == NotConfigured || best == NodeNotSelected && why != NotConfigured || why == BeyondMaxNodes) {
 			best = why
 		}
 	}
@@ -73,13 +78,17 @@ func (d *decision) bgp(offers []*offer, s Service, addr netip.Addr) Reason {
 
 // offered says why this node does not announce an address in the way of one advertisement; empty: it does.
 func (d *decision) offered(o *offer, s Service, addr netip.Addr) Reason {
-	if d.self == "" && !o.here {
-		return NodeNotSelected
-	}
-	if why, _ := d.may(s, addr, o.among); why != "" {
+	why, nodes := d.may(s, addr, o.scope)
+	if why != "" {
 		return why
 	}
 	switch {
+	case len(o.peers) > 0 && d.shut && !d.view.Announced[addr] && inCommon(o.others, o.rivals(addr, nodes)):
+		return DataPathNotReady
+	case len(o.peers) > 0 && o.MaxNodes > 0 && !o.chosen[addr]:
+		return BeyondMaxNodes
+	case d.view.Stage == Withdrawing && inCommon(o.heirs, o.rivals(addr, nodes)):
+		return NodeDraining
 	case len(o.peers) > 0:
 		return ""
 	case o.blocked:
@@ -100,57 +109,76 @@ func (o *offer) prefix(addr netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, bits).Masked()
 }
 
-// prefixes returns what an offer advertises: the prefixes that it has by itself, aggregates and host routes, and the
-// host routes that are left of aggregates in which this node may not announce every assigned address.
-func (o *offer) prefixes() (own, broken map[netip.Prefix]bool) {
-	own, broken = map[netip.Prefix]bool{}, map[netip.Prefix]bool{}
-	incomplete := map[netip.Prefix]bool{}
-	for addr, may := range o.assigned {
-		if !may {
-			incomplete[o.prefix(addr)] = true
-		}
-	}
-	for addr, may := range o.assigned {
-		switch p := o.prefix(addr); {
-		case may && !incomplete[p]:
-			own[p] = true
-		case may:
-			broken[netip.PrefixFrom(addr, addr.BitLen())] = true
-		}
-	}
-	return own, broken
+// spoken is a prefix that an offer advertises: by itself, or broken, as a host route that is left of an aggregate.
+type spoken struct {
+	prefix netip.Prefix
+	broken bool
+	offer  int
 }
 
-// speaking are the offers that advertise one prefix, the order being that in which they are heard.
-type speaking struct{ own, broken []*offer }
+// compare orders by prefix, and then as the offers are heard.
+func (a spoken) compare(b spoken) int {
+	if c := cmp.Or(a.prefix.Addr().Compare(b.prefix.Addr()), a.prefix.Bits()-b.prefix.Bits()); c != 0 {
+		return c
+	}
+	if a.broken != b.broken {
+		if a.broken {
+			return 1
+		}
+		return -1
+	}
+	return a.offer - b.offer
+}
+
+// speak adds what an offer advertises: the prefixes that it has by itself, aggregates and host routes, and the host routes
+// that are left of aggregates in which this node may not announce every assigned address. It comes in no order, and
+// several times where several addresses have it together.
+func (o *offer) speak(all []spoken, offer int) []spoken {
+	incomplete := map[netip.Prefix]bool{}
+	for addr, may := range o.assigned {
+		if p := o.prefix(addr); !may && !p.IsSingleIP() {
+			incomplete[p] = true
+		}
+	}
+	for addr, may := range o.assigned {
+		if !may {
+			continue
+		}
+		p := o.prefix(addr)
+		broken := incomplete[p]
+		if broken {
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		all = append(all, spoken{p, broken, offer})
+		if o.Weight == ByEndpoints {
+			o.sums[p] += o.ready[addr]
+		}
+	}
+	return all
+}
 
 // advertise returns the routes of all offers, and which of them are aggregates.
 func (d *decision) advertise() (routes []bgp.Route, aggregates []netip.Prefix) {
-	all := map[netip.Prefix]*speaking{}
-	of := func(p netip.Prefix) *speaking {
-		if all[p] == nil {
-			all[p] = &speaking{}
-		}
-		return all[p]
+	offers, most := slices.Concat(d.offers...), 0
+	for _, o := range offers {
+		most += len(o.assigned)
 	}
-	for _, offers := range d.offers {
-		for _, o := range offers {
-			own, broken := o.prefixes()
-			for p := range own {
-				of(p).own = append(of(p).own, o)
-			}
-			for p := range broken {
-				of(p).broken = append(of(p).broken, o)
-			}
-		}
+	all := make([]spoken, 0, most)
+	for i, o := range offers {
+		all = o.speak(all, i)
 	}
-	order := func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) }
-	var last []*offer // of the prefix before, and what came of them: neighbours are mostly alike
+	slices.SortFunc(all, spoken.compare)
+	all = slices.Compact(all)
+	routes = make([]bgp.Route, 0, len(all))
+	var now, last []*offer // of a prefix and of the one before, and what came of those: neighbours are mostly alike
 	var same []bgp.Route
-	for _, prefix := range slices.SortedFunc(maps.Keys(all), order) {
-		offers := append(slices.Clip(all[prefix].own), all[prefix].broken...)
-		if last == nil || !slices.Equal(offers, last) {
-			last, same = offers, d.merge(offers)
+	for len(all) > 0 {
+		prefix := all[0].prefix
+		for now = now[:0]; len(all) > 0 && all[0].prefix == prefix; all = all[1:] {
+			now = append(now, offers[all[0].offer])
+		}
+		if !slices.Equal(now, last) || slices.ContainsFunc(now, func(o *offer) bool { return o.Weight == ByEndpoints }) {
+			last, same = slices.Clone(now), d.merge(now, prefix)
 		}
 		for _, r := range same {
 			r.Prefix = prefix
@@ -163,9 +191,9 @@ func (d *decision) advertise() (routes []bgp.Route, aggregates []netip.Prefix) {
 	return routes, aggregates
 }
 
-// merge returns what the offers of one prefix say together to each peer of this node: one route for all peers that
+// merge returns what the offers of a prefix say together to each peer of this node: one route for all peers that
 // are told the same.
-func (d *decision) merge(offers []*offer) []bgp.Route {
+func (d *decision) merge(offers []*offer, prefix netip.Prefix) []bgp.Route {
 	var routes []bgp.Route
 	told := 0
 	for _, peer := range d.peers {
@@ -175,13 +203,14 @@ func (d *decision) merge(offers []*offer) []bgp.Route {
 			if !o.peers[peer.Title()] {
 				continue
 			}
-			said := bgp.Route{LocalPref: o.LocalPref, MED: o.MED, Prepend: o.Prepend, Communities: o.Communities}
+			said := bgp.Route{LocalPref: o.LocalPref, MED: o.MED, Prepend: o.Prepend, Communities: o.Communities, Bandwidth: o.bandwidth(prefix)}
 			r, _ = r.Merge(said) // where they contradict each other the earlier one counts
 			heard = true
 		}
 		if !heard {
 			continue
 		}
+		r = d.said(r)
 		told++
 		i := slices.IndexFunc(routes, r.Same)
 		if i < 0 {

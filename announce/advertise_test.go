@@ -65,6 +65,9 @@ func advertised(p announce.Plan) string {
 		for _, c := range r.Communities {
 			line += " " + c.String()
 		}
+		if r.Bandwidth > 0 {
+			line += fmt.Sprintf(" weight=%.0f", r.Bandwidth/bgp.Mbps)
+		}
 		if r.Peers != nil {
 			line += " to " + strings.Join(r.Peers, ",")
 		}

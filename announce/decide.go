@@ -26,39 +26,57 @@ func Decide(v View) Plan {
 
 type decision struct {
 	view     View
-	self     Reason // why this node announces nothing at all; empty: it may
-	eligible []Node // the nodes that may announce, in order of name
+	own      Node    // this node
+	self     Reason  // why this node announces nothing at all; empty: it may
+	eligible []Node  // the nodes that may announce, in order of name
+	pools    []scope // of each of the view's pools
 	peers    []bgp.Peer
 	withheld []Peer                  // of this node, with a problem
 	offers   [][]*offer              // of each of the view's pools
 	claims   map[netip.Addr]int      // the pool's index
 	members  map[string]*Member      // by node; nil without a membership
-	reach    *reach                  // likewise, and so are the two below
+	reach    *reach                  // likewise, as the next
+	unproven map[string]bool         // members that announce nothing new: what they hold they go on with
+	shut     bool                    // this node announces nothing new that another one announces
 	holders  map[netip.Addr][]string // the speakers that answer for an address
 	whole    map[spot]among          // of all eligible nodes, of which one is to own the addresses there
 	shared   map[netip.Addr]share
+	restarts map[netip.Addr][]string       // the speakers that restart and answered for an address
+	seconds  map[netip.Addr][]string       // those that answer for it in another one's place
+	places   map[netip.Addr][]layer2.Claim // what this node answers for in another one's place
 	verdicts []Verdict
 }
 
 func newDecision(v View) *decision {
-	d := &decision{view: v, self: NodeNotSelected, claims: map[netip.Addr]int{}}
+	d := &decision{
+		view: v, self: NodeNotSelected, claims: map[netip.Addr]int{}, whole: map[spot]among{}, unproven: map[string]bool{},
+		verdicts: make([]Verdict, 0, len(v.Services)),
+	}
 	for _, n := range v.Nodes {
 		why := n.barred()
+		if why == "" && n.Name == v.Node && v.Stage == Left {
+			why = NodeDraining
+		}
 		if why == "" {
 			d.eligible = append(d.eligible, n)
 		}
 		if n.Name == v.Node {
-			d.self = why
+			d.own, d.self = n, why
 			d.peers, d.withheld = peersOf(n, v.Peers)
 			slices.SortFunc(d.peers, func(a, b bgp.Peer) int { return cmp.Compare(a.Title(), b.Title()) })
 		}
 	}
 	slices.SortFunc(d.eligible, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 	d.meet()
+	d.meetGate()
+	for _, p := range v.Pools {
+		d.pools = append(d.pools, d.scopeOf(p.Nodes))
+	}
 	d.shared = d.sharers()
 	for _, p := range v.Pools {
 		d.offers = append(d.offers, d.offersOf(p))
 	}
+	d.narrow()
 	return d
 }
 
@@ -100,14 +118,15 @@ func peersOf(n Node, peers []Peer) (out []bgp.Peer, withheld []Peer) {
 }
 
 func (d *decision) address(s Service, addr netip.Addr) {
-	i := slices.IndexFunc(d.view.Pools, func(p Pool) bool { return p.Addresses.Contains(addr) })
+	i := d.poolOf(addr)
 	if i < 0 {
 		d.record(s, addr, "", NotConfigured, "")
 		return
 	}
 	if d.view.Pools[i].Layer2 {
-		why, owner := d.layer2(i, s, addr)
+		why, owner, standIn := d.layer2(i, s, addr)
 		d.record(s, addr, Layer2, why, owner)
+		d.verdicts[len(d.verdicts)-1].StandIn = standIn
 		if why == "" {
 			d.claims[addr] = i
 		}
@@ -121,20 +140,23 @@ func (d *decision) record(s Service, addr netip.Addr, p Protocol, why Reason, ow
 	d.verdicts = append(d.verdicts, Verdict{Service: s.Name, Addr: addr, Protocol: p, Reason: why, Owner: owner})
 }
 
-// may says whether this node may announce the address, and which of some eligible nodes may.
-func (d *decision) may(s Service, addr netip.Addr, among []Node) (Reason, []Node) {
+// may says whether this node may announce the address, and which of the eligible nodes of a scope may.
+func (d *decision) may(s Service, addr netip.Addr, of scope) (Reason, []Node) {
 	if !s.Allocated {
 		return NotAllocated, nil
 	}
 	why, nodes := NoEndpoints, []Node(nil)
 	if serves(s, addr) {
-		why, nodes = "", among
+		why, nodes = "", of.nodes
 		if s.Local {
-			why, nodes = NoLocalEndpoints, withEndpoints(s, addr, among)
+			why, nodes = NoLocalEndpoints, d.withEndpoints(s, addr, of.nodes)
 		}
 	}
-	if d.self != "" {
+	switch {
+	case d.self != "":
 		return d.self, nodes
+	case !of.here:
+		return NodeNotSelected, nodes
 	}
 	if slices.ContainsFunc(nodes, func(n Node) bool { return n.Name == d.view.Node }) {
 		return "", nodes
@@ -142,27 +164,34 @@ func (d *decision) may(s Service, addr netip.Addr, among []Node) (Reason, []Node
 	return why, nodes
 }
 
-// withEndpoints returns the nodes that have a ready endpoint of their own; where no node has, those
+// withEndpoints returns the nodes that have a ready endpoint of their own; where no node has that stays, also those
 // whose endpoints still serve while they terminate (as kube-proxy does, KEP-1669).
-func withEndpoints(s Service, addr netip.Addr, among []Node) []Node {
-	var ready, serving []Node
+func (d *decision) withEndpoints(s Service, addr netip.Addr, among []Node) []Node {
+	var ready, able []Node
+	stays := false
 	for _, n := range among {
-		switch c := s.Endpoints[n.Name].of(addr); {
-		case c.Ready > 0:
+		c := s.Endpoints[n.Name].of(addr)
+		if c.Ready > 0 {
 			ready = append(ready, n)
-		case c.Serving > 0:
-			serving = append(serving, n)
+			stays = stays || !d.drains(n)
+		}
+		if c.Ready > 0 || c.Serving > 0 {
+			able = append(able, n)
 		}
 	}
-	if len(ready) > 0 {
+	if stays {
 		return ready
 	}
-	return serving
+	return able
 }
 
+// serves reports whether the Service counts as having an endpoint of the address's family.
 func serves(s Service, addr netip.Addr) bool {
+	if !s.Local && (s.Kept.have(addr) || s.Waiting.have(addr)) {
+		return s.Kept.have(addr)
+	}
 	for _, e := range s.Endpoints {
-		if c := e.of(addr); c.Ready > 0 || c.Serving > 0 {
+		if e.of(addr).any() {
 			return true
 		}
 	}
@@ -172,12 +201,16 @@ func serves(s Service, addr netip.Addr) bool {
 func (d *decision) plan() Plan {
 	p := Plan{Peers: d.peers, Withheld: d.withheld, Verdicts: d.verdicts}
 	p.Routes, p.Aggregates = d.advertise()
-	for addr, pool := range d.claims {
-		p.Claims = append(p.Claims, layer2.Claim{Addr: addr, Interfaces: d.view.Pools[pool].Interfaces})
+	for addr, i := range d.claims {
+		pool := d.view.Pools[i]
+		p.Claims = append(p.Claims, layer2.Claim{Addr: addr, Interfaces: pool.Interfaces, AnswerPing: pool.AnswerPing})
 	}
-	slices.SortFunc(p.Claims, func(a, b layer2.Claim) int { return a.Addr.Compare(b.Addr) })
-	slices.SortFunc(p.Verdicts, func(a, b Verdict) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), a.Addr.Compare(b.Addr), cmp.Compare(a.Protocol, b.Protocol))
-	})
+	for addr, claims := range d.places {
+		if _, own := d.claims[addr]; !own {
+			p.Claims = append(p.Claims, claims...)
+		}
+	}
+	slices.SortStableFunc(p.Claims, func(a, b layer2.Claim) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(p.Verdicts, Verdict.Compare)
 	return p
 }

@@ -30,6 +30,7 @@ var ordered = func() netip.Addr {
 // say otherwise.
 //
 //	holds, starting, draining     what its speaker tells
+//	restarting, stands            likewise: it restarts, or stands in for another one
 //	lost, missing, unknown        is known of its speaker; unmet: there is no member of that node
 //	unready, podless, barred      what the cluster says: the Node is not Ready, its Pod is not, it is out of service
 //	cut, bare, routed             its cable is out; it has no interface; it has a default route, but not the subnet
@@ -50,7 +51,7 @@ func lan(words string) announce.View {
 		if has("routed") {
 			link.Addrs = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}
 		}
-		m := announce.Member{Node: name, Presence: announce.Alive, Known: !has("unknown"), Starting: has("starting"), Draining: has("draining"),
+		m := announce.Member{Node: name, Presence: announce.Alive, Known: !has("unknown"), Starting: has("starting"), Draining: has("draining"), Restarting: has("restarting"),
 			Links: []layer2.Link{{Name: "docker0", Up: true, Carrier: true, Broadcast: true, MAC: link.MAC, Addrs: link.Addrs}, link}}
 		switch {
 		case has("lost"):
@@ -63,6 +64,9 @@ func lan(words string) announce.View {
 		}
 		if has("holds") {
 			m.Held = []netip.Addr{ordered}
+		}
+		if has("stands") {
+			m.Standing = []netip.Addr{ordered}
 		}
 		if !has("unmet") {
 			v.Members = append(v.Members, m)
@@ -150,6 +154,7 @@ func TestOwner(t *testing.T) {
 			v.Answered = map[netip.Addr]string{ordered: "c"}
 		}},
 		{"nobody knows who answers", "b:holds c", "b NotOwner, c NotOwner b", func(v *announce.View) { v.Answered = map[netip.Addr]string{ordered: ""} }},
+		{"a node that does not know the others", "a:holds", "a NotOwner", func(v *announce.View) { v.Silent = true }},
 		{"a named interface", "a b:bare", "a NoInterface, b NoInterface", func(v *announce.View) { v.Pools[0].Interfaces = []string{"eth1"} }},
 		{"an excluded one, in full", "a b:bare", "a yes, b NotOwner a", func(v *announce.View) { v.Pools[0].Interfaces = []string{"docker0"} }},
 		{"an excluded one", "a b", "a NoInterface, b NoInterface", func(v *announce.View) { v.Exclude = []string{"eth*"} }},
@@ -169,11 +174,11 @@ func TestOwner(t *testing.T) {
 // A Service that shares the address is not in the way of the one that holds it, and the claim names the interfaces.
 func TestSharedAddressStays(t *testing.T) {
 	v := lan("a b:holds c")
-	v.Pools[0].Interfaces = []string{"eth*"}
+	v.Pools[0].Interfaces, v.Pools[0].AnswerPing = []string{"eth*"}, true
 	other := v.Services[0]
 	other.Name, other.Local, other.Endpoints = "default/other", true, map[string]announce.Endpoints{"a": ready(1), "c": ready(1)}
 	v.Services = append(v.Services, other)
-	for node, want := range map[string][]layer2.Claim{"a": nil, "b": {{Addr: ordered, Interfaces: []string{"eth*"}}}, "c": nil} {
+	for node, want := range map[string][]layer2.Claim{"a": nil, "b": {{Addr: ordered, Interfaces: []string{"eth*"}, AnswerPing: true}}, "c": nil} {
 		v.Node = node
 		if got := announce.Decide(v).Claims; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s claims %v, want %v", node, got, want)
@@ -186,6 +191,21 @@ func TestSharedAddressStays(t *testing.T) {
 	}
 }
 
+// someLAN says of so many nodes some of the words, as lan reads them.
+func someLAN(random *rand.Rand, nodes int, words []string) string {
+	var view []string
+	for i := range nodes {
+		word := string(rune('a' + i))
+		for _, w := range words {
+			if random.IntN(6) == 0 {
+				word += map[bool]string{true: ":", false: ","}[!strings.Contains(word, ":")] + w
+			}
+		}
+		view = append(view, word)
+	}
+	return strings.Join(view, " ")
+}
+
 // TestNodesAgree: whatever is known, nodes that know the same name the same owner, and no two of them claim an address,
 // but while it is handed over.
 func TestNodesAgree(t *testing.T) {
@@ -193,17 +213,7 @@ func TestNodesAgree(t *testing.T) {
 	handed := 0
 	for seed := range uint64(20000) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		var view []string
-		for i := range 1 + random.IntN(4) {
-			word := string(rune('a' + i))
-			for _, w := range words {
-				if random.IntN(6) == 0 {
-					word += map[bool]string{true: ":", false: ","}[!strings.Contains(word, ":")] + w
-				}
-			}
-			view = append(view, word)
-		}
-		text := strings.Join(view, " ")
+		text := someLAN(random, 1+random.IntN(4), words)
 		v := lan(text)
 		v.Services[0].Rebalance = random.IntN(4) == 0
 		owners, claims := map[string]bool{}, []string{}

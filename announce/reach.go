@@ -23,6 +23,7 @@ type reach struct {
 	exclude []string
 	subnets []netip.Prefix // of all interfaces, each once
 	found   map[spot]map[string]level
+	stood   map[place]map[string][]layer2.Claim
 }
 
 type spot struct {
@@ -32,7 +33,7 @@ type spot struct {
 }
 
 func newReach(v View) *reach {
-	r := &reach{view: v, exclude: slices.Concat(layer2.ContainerInterfaces, v.Exclude), found: map[spot]map[string]level{}}
+	r := &reach{view: v, exclude: slices.Concat(layer2.ContainerInterfaces, v.Exclude), found: map[spot]map[string]level{}, stood: map[place]map[string][]layer2.Claim{}}
 	seen := map[netip.Prefix]bool{}
 	for _, m := range v.Members {
 		for _, l := range m.Links {

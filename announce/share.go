@@ -46,17 +46,19 @@ func (d *decision) sharers() map[netip.Addr]share {
 	}
 	shares := make(map[netip.Addr]share, len(together))
 	for addr, services := range together {
-		shares[addr] = d.common(addr, services)
+		if pool := d.poolOf(addr); pool >= 0 {
+			shares[addr] = d.common(pool, addr, services)
+		}
 	}
 	return shares
 }
 
-// common returns who may announce an address for one of the Services.
-func (d *decision) common(addr netip.Addr, services []int) share {
+// common returns who may announce an address of a pool for one of the Services.
+func (d *decision) common(pool int, addr netip.Addr, services []int) share {
 	out := share{votes: map[string]int{}}
 	for _, i := range services {
 		s := d.view.Services[i]
-		_, candidates := d.may(s, addr, d.eligible)
+		_, candidates := d.may(s, addr, d.pools[pool])
 		for _, n := range candidates {
 			out.votes[n.Name]++
 		}

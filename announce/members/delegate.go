@@ -67,11 +67,11 @@ func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
 
 // LocalState is everything known, for an exchange.
 func (d delegate) LocalState(bool) []byte {
-	m := d.m
+	m, now := d.m, time.Now()
+	m.watchClocks(now) // what this speaker held before it stood still it does not tell of any more
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.counts.exchanges.Add(1)
-	now := time.Now()
 	return m.table.exchange(func(node string) time.Duration {
 		if p := m.peers[node]; p != nil && !p.alive {
 			return now.Sub(p.last)
@@ -207,6 +207,9 @@ func (d delegate) NotifyJoin(n *memberlist.Node) {
 	defer m.mu.Unlock()
 	now := time.Now()
 	p := m.peer(n.Name, now)
+	if !p.alive && m.table.replicas[n.Name].known() {
+		p.doubt, p.stated, p.sync, p.next = now, head{}, true, now
+	}
 	p.alive, p.dial, p.seen, p.met = true, true, netip.AddrPortFrom(addr.Unmap(), n.Port), now
 	m.names[p.seen.Addr()] = n.Name
 	m.table.hearOf(n.Name, head{instance: 1}, now) // there is some state: it is asked for if it does not come
@@ -245,6 +248,7 @@ func (d delegate) NotifyConflict(_, other *memberlist.Node) {
 // AckPayload is how new the own state is, so that whoever missed something finds out with the next probe.
 func (d delegate) AckPayload() []byte {
 	m := d.m
+	m.watchClocks(time.Now())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return record{node: m.opts.Node, head: m.table.own().head}.append(message(kindUpdate))
@@ -268,6 +272,9 @@ func (d delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, payloa
 	}
 	if err == nil && r.node == n.Name {
 		m.table.hearOf(r.node, r.head, time.Now())
+		if p := m.peers[n.Name]; p != nil {
+			p.stated = r.head
+		}
 	}
 }
 

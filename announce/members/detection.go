@@ -45,16 +45,20 @@ func (f *Detection) UnmarshalText(text []byte) error {
 // MarshalText is String.
 func (f Detection) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// timing of the probes: one member in each interval, which is to answer within timeout.
-type timing struct{ interval, timeout time.Duration }
+// timing of the probes: one member in each interval, which is to answer within timeout. One that does not is a suspect,
+// and has so many intervals to contradict. How long it takes until a dead member is probed depends on the interval, and
+// how much a busy one is forgiven on the time to contradict: so intervals are short, and there are many of them.
+type timing struct {
+	interval, timeout time.Duration
+	suspicion         int
+}
 
 var timings = map[Detection]timing{
-	Normal: {300 * time.Millisecond, 200 * time.Millisecond},
-	Fast:   {100 * time.Millisecond, 80 * time.Millisecond},
+	Normal: {200 * time.Millisecond, 150 * time.Millisecond, 6},
+	Fast:   {80 * time.Millisecond, 60 * time.Millisecond, 5},
 }
 
 const (
-	suspicion   = 4                     // intervals in which a suspect may contradict
 	retransmit  = 4                     // times log10 of the speakers that each passes a message on
 	gossipRound = 50 * time.Millisecond // how often messages are passed on
 	packetSize  = 1200                  // fits into the least MTU of IPv6 (RFC 8200 section 5), so anywhere
@@ -69,7 +73,9 @@ const (
 func (f Detection) timing() timing { return timings[f] }
 
 // least is the time within which nobody is declared lost.
-func (f Detection) least() time.Duration { return suspicion * timings[f].interval }
+func (f Detection) least() time.Duration {
+	return time.Duration(timings[f].suspicion) * timings[f].interval
+}
 
 // config is memberlist's.
 func (m *Membership) config(t *transport) *memberlist.Config {
@@ -78,7 +84,7 @@ func (m *Membership) config(t *transport) *memberlist.Config {
 	c.BindPort, c.AdvertisePort = int(m.opts.Port), int(m.opts.Port)
 	timing := m.opts.Detection.timing()
 	c.ProbeInterval, c.ProbeTimeout = timing.interval, timing.timeout
-	c.SuspicionMult, c.SuspicionMaxTimeoutMult, c.AwarenessMaxMultiplier = suspicion, 1, 1
+	c.SuspicionMult, c.SuspicionMaxTimeoutMult, c.AwarenessMaxMultiplier = timing.suspicion, 1, 1
 	c.RetransmitMult, c.GossipInterval = retransmit, gossipRound
 	c.PushPullInterval = 0 // see repair: everybody in turn, instead of somebody at random
 	c.TCPTimeout, c.UDPBufferSize = tcpTimeout, packetSize

@@ -54,6 +54,27 @@ func FuzzState(f *testing.F) {
 	})
 }
 
+// FuzzRestart: the same of what is said of restarts.
+func FuzzRestart(f *testing.F) {
+	for _, s := range []State{{Restarting: time.Minute}, {Restarting: time.Millisecond, Standing: addrs("10.0.0.1", "2001:db8::1")}} {
+		r := registersOf(s, false)
+		f.Add([]byte(r[tagRestarting]), []byte(r[tagStanding]))
+	}
+	f.Fuzz(func(t *testing.T, restarting, standing []byte) {
+		s, _, err := registers{tagRestarting: string(restarting), tagStanding: string(standing)}.state()
+		if err != nil {
+			return
+		}
+		if s.Restarting < 0 || s.Restarting > mostRestarting {
+			t.Fatalf("a restart of %v", s.Restarting)
+		}
+		got, _, err := registersOf(s, false).state()
+		if err != nil || got.Restarting != s.Restarting || !slices.Equal(got.Standing, s.Standing) {
+			t.Fatalf("%+v became %+v (%v)", s, got, err)
+		}
+	})
+}
+
 // FuzzHello: a greeting is refused or understood, and can be sent as it was.
 func FuzzHello(f *testing.F) {
 	for _, at := range []string{"10.0.0.1:17946", "[2001:db8::1]:5", "[fe80::1%eth0]:5"} {
@@ -73,7 +94,7 @@ func FuzzHello(f *testing.F) {
 // deaf is a speaker without a network.
 func deaf(node string) *Membership {
 	m := &Membership{
-		opts: Options{Node: node, Port: DefaultPort}, log: zap.NewNop(), lines: &logger{log: zap.NewNop()}, wake: make(chan struct{}, 1),
+		opts: Options{Node: node, Port: DefaultPort, Clocks: hostClocks}, log: zap.NewNop(), lines: &logger{log: zap.NewNop()}, wake: make(chan struct{}, 1),
 		table: newTable(node, 5), peers: map[string]*peer{}, names: map[netip.Addr]string{}, changed: make(chan struct{}),
 	}
 	m.queue.RetransmitMult, m.queue.NumNodes = retransmit, func() int { return 3 }

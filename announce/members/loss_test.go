@@ -2,6 +2,7 @@ package members_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -191,6 +192,37 @@ func TestPartition(t *testing.T) {
 	}
 }
 
+// Two halves of a network that have the same addresses meet within a second after it is whole again, however long it was
+// not: both answer until then. So do those that find another one's before their own turn.
+func TestPartitionOfHolders(t *testing.T) {
+	for range 10 {
+		inCluster(t, 4, nil, func(c *cluster) {
+			for i, node := range []string{"n00", "n01", "n02", "n03"} {
+				c.speakers[node].Set(members.State{Held: held(10*i, 10)})
+			}
+			c.eventually("all know", c.together)
+			c.network.Carry(memberstest.Parted(addr("n00"), addr("n01")))
+			time.Sleep(3 * time.Second)
+			c.speakers["n01"].Set(members.State{Held: held(10, 30)}) // and n00 takes nothing
+			c.speakers["n02"].Set(members.State{Held: held(20, 10)})
+			c.speakers["n03"].Set(members.State{Held: append(held(0, 20), held(30, 10)...)})
+			time.Sleep(10*time.Minute + rand.N(10*time.Second))
+			before := c.speakers["n01"].Counters().Attempts
+			time.Sleep(time.Minute)
+			if n := c.speakers["n01"].Counters().Attempts - before; n > 240 {
+				t.Errorf("%d attempts in a minute", n)
+			}
+			if n := c.speakers["n00"].Counters().Attempts; n > 2*300 {
+				t.Errorf("one that holds nothing of the others has made %d attempts", n)
+			}
+			c.network.Carry(nil)
+			if d := c.eventually("together again", c.together); d > time.Second {
+				t.Errorf("together after %v", d)
+			}
+		})
+	}
+}
+
 // A speaker that returns brings old verdicts along, also that one has left that is long back: none of them counts.
 func TestStaleVerdicts(t *testing.T) {
 	stale := uint64(0)
@@ -222,6 +254,69 @@ func TestStaleVerdicts(t *testing.T) {
 	if stale == 0 {
 		t.Error("no old verdict came: this shows nothing")
 	}
+}
+
+// What a speaker held when it was lost it is not taken to hold when it is back, not even for a moment.
+func TestBackWithAnotherState(t *testing.T) {
+	for range 10 {
+		inCluster(t, 3, nil, func(c *cluster) {
+			a := c.speakers["n00"]
+			a.Set(members.State{Held: held(0, 3)})
+			c.eventually("known", c.together)
+			c.network.Carry(memberstest.Parted(addr("n00")))
+			a.Set(members.State{}) // which is told to nobody, as often as it is told
+			c.eventually("lost", c.all("n00", members.Lost))
+			c.network.Carry(nil)
+			for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(time.Millisecond) {
+				for _, from := range []string{"n01", "n02"} {
+					if m := c.see(from, "n00"); m.Presence == members.Alive && len(m.State.Held) > 0 {
+						t.Fatalf("%v after it could be reached %s sees %+v", time.Since(begin), from, m)
+					}
+				}
+			}
+			if !c.together() {
+				t.Error("they are not together")
+			}
+		})
+	}
+}
+
+// The same where one learns from another that it is back, and cannot reach it.
+func TestBackBehindAnother(t *testing.T) {
+	inCluster(t, 3, nil, func(c *cluster) {
+		a := c.speakers["n00"]
+		a.Set(members.State{Held: held(0, 3)})
+		c.eventually("known", c.together)
+		c.network.Carry(memberstest.Parted(addr("n00")))
+		a.Set(members.State{})
+		c.eventually("lost", c.all("n00", members.Lost))
+		c.network.Carry(func(_ memberstest.Protocol, from, to netip.Addr) bool {
+			return !(from == addr("n00") && to == addr("n02") || from == addr("n02") && to == addr("n00"))
+		})
+		for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(time.Millisecond) {
+			if m := c.see("n02", "n00"); m.Presence == members.Alive && len(m.State.Held) > 0 {
+				t.Fatalf("%v after one could reach it the other one sees %+v", time.Since(begin), m)
+			}
+		}
+		if !c.all("n00", members.Alive)() {
+			t.Error("the other one does not take the word of the one that reaches it")
+		}
+		c.network.Carry(nil)
+		c.eventually("together", c.together)
+	})
+}
+
+// One that stood still holds nothing when it goes on, whatever its owner has not said yet.
+func TestStandingStillHoldsNothing(t *testing.T) {
+	inCluster(t, 2, nil, func(c *cluster) {
+		c.speakers["n00"].Set(members.State{Held: held(0, 3), Draining: true})
+		c.eventually("known", c.together)
+		c.clocks["n00"].Stall(3 * time.Second)
+		c.eventually("it holds nothing", func() bool {
+			s := c.see("n01", "n00").State
+			return len(s.Held) == 0 && s.Draining
+		})
+	})
 }
 
 // Packets that get lost cost nobody its membership, and nothing that is told gets lost for good.

@@ -29,6 +29,8 @@ type Options struct {
 	Keys [][]byte
 	// Detection is how fast a loss is found out; everybody should have the same.
 	Detection Detection
+	// State is what the others are told until Set says otherwise.
+	State State
 
 	// Logger gets what an operator should know; nil for silence.
 	Logger *zap.Logger
@@ -128,6 +130,7 @@ func Open(o Options) (*Membership, error) {
 		table: newTable(o.Node, firstInstance()), peers: map[string]*peer{}, names: map[netip.Addr]string{},
 		silent: ErrStarting, changed: make(chan struct{}),
 	}
+	m.table.set(o.State, false)
 	m.counts.alive.Store(1)
 	m.queue.RetransmitMult, m.queue.NumNodes = retransmit, func() int { return int(m.counts.alive.Load()) }
 	m.lines = &logger{log: o.Logger, unread: m.cannotRead, plain: m.notEncrypted}
@@ -166,7 +169,7 @@ func (m *Membership) SetKeys(keys [][]byte) error {
 }
 
 // Close takes no part any more. With leave the others are told, and need not find out; that takes some 100 ms, and a
-// second at most.
+// second at most. One that restarts, by its State, leaves with what it held, for others to stand in.
 func (m *Membership) Close(leave bool) {
 	m.mu.Lock()
 	if m.closed {
@@ -175,7 +178,10 @@ func (m *Membership) Close(leave bool) {
 	}
 	if leave {
 		own := m.table.own().state
-		own.Held = nil
+		own.Standing = nil
+		if own.Restarting == 0 {
+			own.Held = nil
+		}
 		m.tell(own, true)
 	}
 	m.closed = true

@@ -31,6 +31,8 @@ type peer struct {
 	since    time.Time
 	last     time.Time // when it was last alive
 	missing  time.Time // since when it is not alive
+	doubt    time.Time // when it was alive again, and what is known of its state may be from before; zero: it is not
+	stated   head      // of the state that it has itself told of since
 
 	flying bool      // an attempt is under way
 	tried  time.Time // when the last one began
@@ -163,6 +165,29 @@ func (m *Membership) due(now time.Time) []*peer {
 	}
 	m.flying += len(out)
 	return out
+}
+
+// pause is how long to wait until the next attempt at a speaker that is missing. It is short for one that held what this
+// one holds now, as in the two halves of a network: when that is whole again, both answer until they meet. Of several such
+// one is tried each rejoinEvery, since the first that is met tells of the others; m.mu is held.
+func (m *Membership) pause(p *peer, now time.Time) time.Duration {
+	d := delay(now.Sub(p.missing))
+	if d < 2*rejoinEvery || !m.contested(p) {
+		return d
+	}
+	many := time.Duration(0)
+	for _, other := range m.peers {
+		if m.contested(other) {
+			many++
+		}
+	}
+	return min(d, many*rejoinEvery)
+}
+
+// contested reports whether a speaker that is missing held an address, when it last told, that this one holds now.
+func (m *Membership) contested(p *peer) bool {
+	r := m.table.replicas[p.name]
+	return !p.alive && !p.gone && p.dial && r.known() && !r.left && common(m.table.own().held, r.held)
 }
 
 // delay until the next attempt at a speaker that is missing for so long: a tenth of that time, so that it is back

@@ -18,6 +18,7 @@ const (
 	aloneAgain    = 10 * time.Second // one that stood still; its network may come back later than it
 	recheck       = 2 * gossipRound  // before a loss counts: a contradiction is passed on meanwhile
 	recheckMet    = time.Second      // where that is doubtful: not everybody may have heard of the contradiction yet
+	doubtful      = 2 * time.Second  // after that one that is back need not tell its state itself: only others may reach it
 )
 
 // run is the loop. Everything that waits for time to pass waits for a turn of it.
@@ -102,7 +103,8 @@ func (m *Membership) keep(list *memberlist.Memberlist) bool {
 	return !m.closed
 }
 
-// watchClocks finds out whether this process stood still for so long that others may have given it up.
+// watchClocks finds out whether this process stood still for so long that others may have given it up. Then it holds
+// nothing any more, and says so before they ask.
 func (m *Membership) watchClocks(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -115,6 +117,9 @@ func (m *Membership) watchClocks(now time.Time) {
 	m.log.Warn("this speaker stood still; it is silent until another one has told what it holds", zap.Duration("for", by))
 	m.counts.lapses.Add(1)
 	m.jumped, m.lapsed, m.lapse, m.met = now, now, by, time.Time{}
+	nothing := m.table.own().state
+	nothing.Held, nothing.Standing, nothing.Restarting = nil, nil, 0
+	m.tell(nothing, false)
 	for _, p := range m.peers {
 		p.sync, p.next, p.tried = true, now, time.Time{}
 		if p.alive {
@@ -134,6 +139,9 @@ func (m *Membership) settle(now time.Time) {
 		if p.alive {
 			p.last = now
 			p.sync = p.sync || p.unconnected()
+			if r := m.table.replicas[name]; r == nil || p.stated != (head{}) && !r.head.less(p.stated) || now.Sub(p.doubt) > doubtful {
+				p.doubt = time.Time{}
+			}
 		}
 		if is := p.judge(m.table.replicas[name], m.grace(p), now, &m.counts); is != p.presence {
 			m.report(p, is)
@@ -181,6 +189,8 @@ func (p *peer) judge(r *replica, grace time.Duration, now time.Time, counts *cou
 	case r != nil && r.left && (p.alive || !p.verdict.IsZero() || p.presence == Left):
 		p.verdict = time.Time{}
 		return Left
+	case p.alive && !p.doubt.IsZero() && p.presence != Alive: // the state that it was lost with may have come to an end since
+		return p.presence
 	case p.alive:
 		if !p.verdict.IsZero() {
 			counts.stale.Add(1)
@@ -271,7 +281,13 @@ func (m *Membership) repair(now time.Time) {
 			oldest.sync = true
 		}
 	}
-	for _, name := range m.table.behind(now) {
+	stale := m.table.behind(now)
+	for name, p := range m.peers {
+		if !p.doubt.IsZero() {
+			stale = append(stale, name)
+		}
+	}
+	for _, name := range stale {
 		p := m.peers[name]
 		if p == nil || !p.alive {
 			continue
@@ -311,7 +327,7 @@ func (m *Membership) attempt(list *memberlist.Memberlist, p *peer, began time.Ti
 	p.flying = false
 	switch {
 	case !p.alive:
-		p.next = began.Add(delay(now.Sub(p.missing)))
+		p.next = began.Add(m.pause(p, now))
 	case err != nil:
 		p.next = began.Add(retryExchange)
 	}
@@ -326,7 +342,7 @@ func (m *Membership) exchanged(p *peer, began, now time.Time) {
 	if !began.Before(m.jumped) {
 		m.met, p.sync = now, false
 	}
-	p.resident = ""
+	p.resident, p.doubt = "", time.Time{}
 	for name, q := range m.peers {
 		if q.alive && name != p.name && q.seen == p.at(m.opts.Port) {
 			p.resident = name

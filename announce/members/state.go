@@ -3,6 +3,7 @@ package members
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/kontena/network-lb/layer2"
 )
@@ -19,11 +20,27 @@ type State struct {
 	Starting bool
 	// Draining says that its node is being emptied: it holds what it has until another one takes it over.
 	Draining bool
+	// Unproven says that its node was not seen to forward since it booted: it takes nothing new that another one can.
+	Unproven bool
+	// Restarting, if it is not zero, says that the speaker ends, or has just begun, and that its node goes on forwarding
+	// what comes for the addresses in Held: for that long from when it is first told others answer in its place. A
+	// speaker that ends is to say Draining as well, for those of a version that does not know of this. In whole
+	// milliseconds.
+	Restarting time.Duration
+	// Standing are the addresses that it answers for in the place of speakers that restart, in order, without repetition.
+	// Of very many the last may not be told.
+	Standing []netip.Addr
 }
 
 // Holds reports whether the speaker answers for the address.
-func (s State) Holds(addr netip.Addr) bool {
-	_, found := slices.BinarySearchFunc(s.Held, addr.Unmap().WithZone(""), netip.Addr.Compare)
+func (s State) Holds(addr netip.Addr) bool { return contains(s.Held, addr) }
+
+// StandsIn reports whether the speaker answers for the address in the place of another one.
+func (s State) StandsIn(addr netip.Addr) bool { return contains(s.Standing, addr) }
+
+// contains reports whether an address is in a list in order.
+func contains(all []netip.Addr, addr netip.Addr) bool {
+	_, found := slices.BinarySearchFunc(all, addr.Unmap().WithZone(""), netip.Addr.Compare)
 	return found
 }
 
@@ -32,12 +49,18 @@ func (s State) Holds(addr netip.Addr) bool {
 const (
 	tagFlags      = firstRegister + iota // a uvarint of the bits below
 	tagInterfaces                        // see appendLinks
+	tagRestarting                        // a uvarint of milliseconds; empty: it does not restart
+	tagStanding                          // a set; empty: there is none
 )
+
+// mostRestarting is how long a restart may take, whatever is told.
+const mostRestarting = time.Hour
 
 const (
 	flagStarting = 1 << iota
 	flagDraining
 	flagLeaving
+	flagUnproven
 )
 
 // registers is the part of a state that is replaced as a whole, register by register.
@@ -46,15 +69,29 @@ type registers map[uint64]string
 // registersOf encodes everything but the addresses held.
 func registersOf(s State, leaving bool) registers {
 	var flags uint64
-	for bit, set := range map[uint64]bool{flagStarting: s.Starting, flagDraining: s.Draining, flagLeaving: leaving} {
+	for bit, set := range map[uint64]bool{flagStarting: s.Starting, flagDraining: s.Draining, flagLeaving: leaving, flagUnproven: s.Unproven} {
 		if set {
 			flags |= bit
 		}
 	}
-	return registers{
+	r := registers{
 		tagFlags:      string(appendUvarint(nil, flags)),
 		tagInterfaces: string(appendLinks(nil, s.Interfaces)),
+		tagRestarting: "",
+		tagStanding:   "",
 	}
+	if ms := s.Restarting / time.Millisecond; ms > 0 {
+		r[tagRestarting] = string(appendUvarint(nil, uint64(min(ms, mostRestarting/time.Millisecond))))
+	}
+	if standing := addresses(s.Standing); len(standing) > 0 {
+		set := encodeSet(standing)
+		for len(set) > maxRegister {
+			standing = standing[:len(standing)/2]
+			set = encodeSet(standing)
+		}
+		r[tagStanding] = string(set)
+	}
+	return r
 }
 
 // state is the inverse of registersOf. What is missing is zero.
@@ -63,12 +100,25 @@ func (r registers) state() (s State, leaving bool, err error) {
 		in := reader{b: []byte(raw)}
 		flags := in.uvarint()
 		s.Starting, s.Draining, leaving = flags&flagStarting != 0, flags&flagDraining != 0, flags&flagLeaving != 0
+		s.Unproven = flags&flagUnproven != 0
 		if in.err != nil {
 			return State{}, false, in.err
 		}
 	}
 	if raw, ok := r[tagInterfaces]; ok {
 		if s.Interfaces, err = readLinks([]byte(raw)); err != nil {
+			return State{}, false, err
+		}
+	}
+	if raw := r[tagRestarting]; raw != "" {
+		ms, err := number([]byte(raw))
+		if err != nil {
+			return State{}, false, err
+		}
+		s.Restarting = time.Duration(min(ms, uint64(mostRestarting/time.Millisecond))) * time.Millisecond
+	}
+	if raw := r[tagStanding]; raw != "" {
+		if s.Standing, err = readSet([]byte(raw)); err != nil {
 			return State{}, false, err
 		}
 	}
@@ -122,4 +172,19 @@ func merge(held, added, removed []netip.Addr) []netip.Addr {
 		}
 	}
 	return out
+}
+
+// common reports whether two lists in order have an address in common.
+func common(a, b []netip.Addr) bool {
+	for len(a) > 0 && len(b) > 0 {
+		switch a[0].Compare(b[0]) {
+		case -1:
+			a = a[1:]
+		case 1:
+			b = b[1:]
+		default:
+			return true
+		}
+	}
+	return false
 }

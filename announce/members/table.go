@@ -24,6 +24,7 @@ type replica struct {
 	regs   registers         // likewise
 	state  State             // the same, to be handed out
 	left   bool              // it said that it leaves
+	ending time.Time         // when it first told of the present restart, see State.Restarting
 	wait   map[uint64]record // differences by their base
 	wire   []byte            // the complete record; nil until it is needed
 }
@@ -88,6 +89,12 @@ func (t *table) take(r record, now time.Time) outcome {
 		return outcome{}
 	}
 	news := p.hear(r.head, now)
+	run, restart := p.instance, p.regs[tagRestarting]
+	defer func() {
+		if p.instance != run || p.regs[tagRestarting] != restart {
+			p.ending = now.Add(-r.age)
+		}
+	}()
 	switch {
 	case r.content == complete:
 		p.replace(r.head, r.held, r.registers)

@@ -53,7 +53,7 @@ func TestTables(t *testing.T) {
 			case 2:
 				exchange(t, b, c, now)
 			default:
-				want = State{Starting: rng.IntN(3) == 0, Draining: rng.IntN(3) == 0}
+				want = State{Starting: rng.IntN(3) == 0, Draining: rng.IntN(3) == 0, Restarting: time.Duration(rng.IntN(2)) * time.Minute}
 				for range rng.IntN(9) {
 					want.Held = append(want.Held, netip.AddrFrom4([4]byte{10, 0, 0, byte(rng.IntN(20))}))
 				}

@@ -73,6 +73,8 @@ type Member struct {
 	// alive.
 	Known bool
 	State State
+	// Until is when a restart that State tells of is over, whether or not the speaker is back.
+	Until time.Time
 	// Problem says in words what is wrong between it and this speaker, such as a blocked port; "" for nothing.
 	Problem string
 }
@@ -135,6 +137,9 @@ func (m *Membership) look() *View {
 		one := Member{Node: name, Addr: p.at(m.opts.Port), Presence: p.presence, Since: p.since, Known: r.known(), Problem: p.told}
 		if one.Known {
 			one.State = r.state
+			if r.state.Restarting > 0 {
+				one.Until = r.ending.Add(r.state.Restarting)
+			}
 		}
 		members[name] = one
 	}

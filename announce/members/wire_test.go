@@ -52,7 +52,7 @@ func TestRecords(t *testing.T) {
 func text(r record) string { return string(r.append(nil)) + string(rune(r.content)) }
 
 func TestStateThere(t *testing.T) {
-	want := State{Interfaces: links, Starting: true, Draining: true}
+	want := State{Interfaces: links, Starting: true, Draining: true, Unproven: true, Restarting: 30 * time.Second, Standing: addrs("10.0.0.1", "2001:db8::1")}
 	r, err := readRecord(record{node: "a", head: head{1, 1}, content: complete, registers: registersOf(want, true)}.append(nil))
 	if err != nil {
 		t.Fatal(err)
