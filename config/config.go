@@ -23,8 +23,17 @@ type Config struct {
 	// LoadBalancerClass is the spec.loadBalancerClass of the Services that are handled; empty: those without one.
 	LoadBalancerClass string
 
-	Pools   []Pool   // at least one, unless not Enabled
-	Peers   []Peer   // at least one if a pool is for BGP, unless not Enabled
+	Pools []Pool // at least one, unless not Enabled
+	Peers []Peer // at least one if a pool is for BGP, unless not Enabled
+	// What follows is for layer 2.
+	Membership        Membership
+	FailureDetection  Detection
+	ExcludeInterfaces []string // globs of interfaces never to be chosen by default, added to layer2.ContainerInterfaces
+	GratuitousRate    int      // how many frames a second may announce addresses on an interface
+	// RestartGrace is how long the node of a speaker that restarts keeps its addresses, while others answer in its place.
+	RestartGrace time.Duration
+
+	Drain   Drain
 	Release []string // pools and addresses that may be taken from their Services, as ipam's SetPools reads them
 }
 
@@ -61,6 +70,10 @@ type Pool struct {
 	NamespaceSelectors selector.Any // ... or of namespaces with these labels; both empty: of every namespace
 	ServiceSelectors   selector.Any // and only Services with these labels; empty: every Service
 
+	NodeSelectors  selector.Any             // of the nodes that may announce its addresses; empty: every node
+	Interfaces     []string                 // names or globs of those where layer 2 answers; empty: layer2.Choose's default
+	AnswerPing     bool                     // the node that answers on layer 2 for an address answers ICMP echo requests to it, too
+	ConflictProbe  Probe                    // whether it is asked for an address on layer 2 before it is announced for the first time
 	Advertisements []announce.Advertisement // how BGP announces it; none: as the zero one does
 }
 
@@ -148,6 +161,8 @@ func (r *reader) config(root value) Config {
 	if v, ok := f.get("address_pools"); ok {
 		c.Pools = r.pools(v)
 	}
+	r.layer2(f, &c)
+	r.drain(f, &c)
 	if v, ok := f.get("release"); ok {
 		c.Release = r.release(v)
 	}

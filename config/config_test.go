@@ -55,7 +55,11 @@ address_pools:
     namespaces: [prod, stage]
     namespace_selectors: [{match_labels: {team: web}}]
     service_selectors: [{match_labels: {expose: "yes"}}, {match_expressions: [{key: zone, operator: DoesNotExist}]}]
+    node_selectors: [{match_expressions: [{key: zone, operator: DoesNotExist}]}, {match_labels: {team: web}}]
     reservations: [{address: 10.30.0.5, namespace: prod, service: web}]
+    interfaces: [bond0, "eth[0-3]"]
+    answer_ping: true
+    conflict_probe: avoid
     bgp_advertisements:
       - {}
       - aggregation_length: 24
@@ -66,6 +70,9 @@ address_pools:
         communities: [mine, "64500:7", no-export, two words]
         peers: [tor3, "[fd00::1]:1179", eth1]
         node_selectors: [{match_labels: {team: web}}]
+        max_nodes: 8
+        spread_by: topology.kubernetes.io/zone
+        weight: endpoints
       - {localpref: null, service_selectors: [{match_labels: {expose: "yes"}}], aggregation_length: 32}
 peers:
   - peer_address: 10.0.0.1
@@ -95,6 +102,12 @@ peers:
 bfd_profiles:
   - {name: fast, receive_interval: 100ms, transmit_interval: 50ms, detect_multiplier: 5, minimum_ttl: 200, passive_mode: true}
   - {name: usual}
+membership: {enabled: false, port: 1024}
+failure_detection: fast
+exclude_interfaces: [mgmt0, "p?p*"]
+gratuitous_rate: 200
+drain: {on_taints: [example.com/leaving], period: 1m, timeout: 1m, max_draining: 2}
+restart_grace: 1m
 bgp_communities: {mine: "large:64500:1:2", No-Export: "65535:65281", two words: "1:2"}
 release: [reserve, gone, 10.20.0.9, 10.20.0.16/28, fd00:20::1-fd00:20::9]
 `
@@ -119,18 +132,21 @@ func TestParse(t *testing.T) {
 			{Operator: "Exists", Effect: "NoSchedule"},
 			{Key: "dedicated", Operator: "Equal", Value: "lb", Effect: "NoExecute", Seconds: &minute},
 		},
+		FailureDetection: FastDetection, ExcludeInterfaces: []string{"mgmt0", "p?p*"}, GratuitousRate: 200, RestartGrace: time.Minute,
+		Membership:        Membership{Port: 1024},
+		Drain:             Drain{OnTaints: []string{"example.com/leaving"}, Period: time.Minute, Timeout: time.Minute, MaxDraining: 2},
 		LoadBalancerClass: "example.com/edge",
 		Pools: []Pool{
 			{Name: "default", Layer2: true, AutoAssign: true, StickyTTL: 24 * time.Hour, Cooldown: time.Minute,
 				Ranges: ranges(t, "10.20.0.0/24", "10.20.1.10-10.20.1.20", "fd00:20::/64", "10.20.2.7")},
 			{Name: "reserve", Layer2: true, BGP: true, Ranges: ranges(t, "10.30.0.0/24"),
 				Exclude: ranges(t, "10.30.0.1", "10.30.0.128/25"), Disabled: true, AvoidBuggyIPs: true, Priority: -1,
-				Assignment: ipam.Stable, Sharing: ipam.SharedByAll, Requests: ipam.RequestsIfReserved,
+				Interfaces: []string{"bond0", "eth[0-3]"}, AnswerPing: true, ConflictProbe: ProbeAvoid, Assignment: ipam.Stable, Sharing: ipam.SharedByAll, Requests: ipam.RequestsIfReserved,
 				StickyTTL: 90 * time.Minute, MaxPerNamespace: 3, Namespaces: []string{"prod", "stage"},
-				NamespaceSelectors: selector.Any{team}, ServiceSelectors: selector.Any{expose, zone},
+				NamespaceSelectors: selector.Any{team}, ServiceSelectors: selector.Any{expose, zone}, NodeSelectors: selector.Any{zone, team},
 				Reservations: []Reservation{{netip.MustParseAddr("10.30.0.5"), "prod", "web"}},
 				Advertisements: []announce.Advertisement{{}, {Length4: 24, Length6: 64, LocalPref: bgp.Some(0), MED: bgp.Some(4294967295),
-					Prepend: 3, Peers: []string{"tor3", "[fd00::1]:1179", "eth1"}, Nodes: selector.Any{team}, Communities: []bgp.Community{
+					Prepend: 3, Peers: []string{"tor3", "[fd00::1]:1179", "eth1"}, Nodes: selector.Any{team}, MaxNodes: 8, SpreadBy: "topology.kubernetes.io/zone", Weight: announce.ByEndpoints, Communities: []bgp.Community{
 						bgp.LargeCommunity(64500, 1, 2), bgp.StandardCommunity(64500<<16 | 7), bgp.StandardCommunity(0xffffff01), bgp.StandardCommunity(1<<16 | 2),
 					}}, {Length4: 32, Services: selector.Any{expose}}}},
 		},
@@ -193,12 +209,12 @@ func TestSpellings(t *testing.T) {
 			"peer_address", "peer-address", "peer_asn", "peer-asn", "my_asn", "my-asn", "node_selectors", "node-selectors",
 			"password_secret", "password-secret", "match_labels", "match-labels", "match_expressions", "match-expressions", "max_per_namespace", "max-per-namespace", "sticky_ttl", "sticky-ttl",
 			"namespace_selectors", "namespace-selectors", "service_selectors", "service-selectors",
-			" bgp_advertisements:", " bgp-advertisements:", " aggregation_length_v6:", " aggregation-length-v6:", " aggregation_length:", " aggregation-length:", " peer_port:", " peer-port:", " source_address:", " source-address:", " router_id:", " router-id:", " hold_time:", " hold-time:", " keepalive_time:", " keepalive-time:", " connect_time:", " connect-time:", " ebgp_multihop:", " ebgp-multihop:", " ttl_security:", " ttl-security:", " graceful_restart:", " graceful-restart:", " restart_time:", " restart-time:", " max_received_routes:", " max-received-routes:", " bfd_profile:", " bfd-profile:", " receive_interval:", " receive-interval:", " transmit_interval:", " transmit-interval:", " detect_multiplier:", " detect-multiplier:", " minimum_ttl:", " minimum-ttl:", " passive_mode:", " passive-mode:", "{restart_time:", "{restart-time:", "localpref", "local-pref"),
+			"answer_ping", "answer-ping", "conflict_probe", "conflict-probe", " bgp_advertisements:", " bgp-advertisements:", "max_nodes", "max-nodes", "spread_by", "spread-by", " aggregation_length_v6:", " aggregation-length-v6:", " aggregation_length:", " aggregation-length:", " peer_port:", " peer-port:", " source_address:", " source-address:", " router_id:", " router-id:", " hold_time:", " hold-time:", " keepalive_time:", " keepalive-time:", " connect_time:", " connect-time:", " ebgp_multihop:", " ebgp-multihop:", " ttl_security:", " ttl-security:", " graceful_restart:", " graceful-restart:", " restart_time:", " restart-time:", " max_received_routes:", " max-received-routes:", " bfd_profile:", " bfd-profile:", " receive_interval:", " receive-interval:", " transmit_interval:", " transmit-interval:", " detect_multiplier:", " detect-multiplier:", " minimum_ttl:", " minimum-ttl:", " passive_mode:", " passive-mode:", "{restart_time:", "{restart-time:", "on_taints", "on-taints", "max_draining", "max-draining", "localpref", "local-pref"),
 		"camelCase": strings.NewReplacer("toleration_seconds", "tolerationSeconds", "auto_assign", "autoAssign", "avoid_buggy_ips", "avoidBuggyIps",
 			"peer_address", "peerAddress", "peer_asn", "peerAsn", "my_asn", "myAsn", "node_selectors", "nodeSelectors",
 			"password_secret", "passwordSecret", "match_labels", "matchLabels", "match_expressions", "matchExpressions", "max_per_namespace", "maxPerNamespace", "sticky_ttl", "stickyTtl",
 			"namespace_selectors", "namespaceSelectors", "service_selectors", "serviceSelectors",
-			" bgp_advertisements:", " bgpAdvertisements:", " aggregation_length_v6:", " aggregationLengthV6:", " aggregation_length:", " aggregationLength:", " peer_port:", " peerPort:", " source_address:", " sourceAddress:", " router_id:", " routerId:", " hold_time:", " holdTime:", " keepalive_time:", " keepaliveTime:", " connect_time:", " connectTime:", " ebgp_multihop:", " ebgpMultihop:", " ttl_security:", " ttlSecurity:", " graceful_restart:", " gracefulRestart:", " restart_time:", " restartTime:", " max_received_routes:", " maxReceivedRoutes:", " bfd_profile:", " bfdProfile:", " receive_interval:", " receiveInterval:", " transmit_interval:", " transmitInterval:", " detect_multiplier:", " detectMultiplier:", " minimum_ttl:", " minimumTtl:", " passive_mode:", " passiveMode:", "{restart_time:", "{restartTime:", "localpref", "localPref"),
+			"answer_ping", "answerPing", "conflict_probe", "conflictProbe", " bgp_advertisements:", " bgpAdvertisements:", "max_nodes", "maxNodes", "spread_by", "spreadBy", " aggregation_length_v6:", " aggregationLengthV6:", " aggregation_length:", " aggregationLength:", " peer_port:", " peerPort:", " source_address:", " sourceAddress:", " router_id:", " routerId:", " hold_time:", " holdTime:", " keepalive_time:", " keepaliveTime:", " connect_time:", " connectTime:", " ebgp_multihop:", " ebgpMultihop:", " ttl_security:", " ttlSecurity:", " graceful_restart:", " gracefulRestart:", " restart_time:", " restartTime:", " max_received_routes:", " maxReceivedRoutes:", " bfd_profile:", " bfdProfile:", " receive_interval:", " receiveInterval:", " transmit_interval:", " transmitInterval:", " detect_multiplier:", " detectMultiplier:", " minimum_ttl:", " minimumTtl:", " passive_mode:", " passiveMode:", "{restart_time:", "{restartTime:", "on_taints", "onTaints", "max_draining", "maxDraining", "localpref", "localPref"),
 		"MetalLB's": strings.NewReplacer("avoid_buggy_ips", "avoidBuggyIPs", "sticky_ttl", "stickyTTL", "peer_address", "peerAddress", "peer_asn", "peerASN", "my_asn", "myASN", "router_id", "routerID", "ebgp_multihop", "ebgpMultiHop", "minimum_ttl", "minimumTTL", "localpref", "local_pref"),
 	} {
 		document := spell.Replace(everything)
@@ -363,5 +379,14 @@ func TestAnycastAddresses(t *testing.T) {
 	c, _ := parse(t, `address_pools: [{name: a, protocol: layer2, addresses: [10.0.0.0/24, 'fd00::/64', 'fd01::8-fd01::b', 'fd02::/127', 'fd03::/128', 'fd04::1-fd04::f']}]`)
 	if got, want := c.AnycastAddresses(), ranges(t, "fd00::", "fd01::8"); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// Helm reads a bare off as false, and what it renders says so.
+func TestProbeOff(t *testing.T) {
+	for _, off := range []string{"off", "false", `"off"`} {
+		if c, _ := parse(t, ruleDocument("conflict_probe: "+off)); c.Pools[0].ConflictProbe != ProbeOff {
+			t.Errorf("%s is read as %v", off, c.Pools[0].ConflictProbe)
+		}
 	}
 }

@@ -11,6 +11,8 @@ type object string
 
 const (
 	theDocument  object = "the document"
+	aMembership  object = "membership"
+	aDrain       object = "drain"
 	aToleration  object = "a toleration"
 	aPool        object = "an address pool"
 	aReservation object = "a reservation"
@@ -27,15 +29,18 @@ const (
 // it also in kebab-case and camelCase, which is how earlier documents and MetalLB's have them.
 var keys = map[object][]string{
 	theDocument: {"schema_version", "enabled", "node_selector", "tolerations", "load_balancer_class", "address_pools", "peers",
-		"bfd_profiles", "bgp_communities", "release"},
+		"bfd_profiles", "bgp_communities", "membership", "failure_detection", "exclude_interfaces", "gratuitous_rate", "drain",
+		"restart_grace", "release"},
 	aToleration: {"key", "operator", "value", "effect", "toleration_seconds"},
 	aPool: {"name", "protocol", "addresses", "exclude", "disabled", "auto_assign", "avoid_buggy_ips", "priority", "assignment",
 		"sticky_ttl", "cooldown",
-		"sharing", "requests", "max_per_namespace", "reservations", "namespaces", "namespace_selectors", "service_selectors",
-		"bgp_advertisements"},
+		"sharing", "requests", "max_per_namespace", "reservations", "namespaces", "namespace_selectors", "service_selectors", "node_selectors",
+		"interfaces", "answer_ping", "conflict_probe", "bgp_advertisements"},
+	aMembership:  {"enabled", "port"},
+	aDrain:       {"on_taints", "period", "timeout", "max_draining"},
 	aReservation: {"address", "namespace", "service"},
 	anAdvert: {"aggregation_length", "aggregation_length_v6", "localpref", "med", "prepend", "communities", "peers",
-		"node_selectors", "service_selectors"},
+		"node_selectors", "service_selectors", "max_nodes", "spread_by", "weight"},
 	aPeer: {"peer_address", "interface", "peer_asn", "my_asn", "node_selectors", "name", "peer_port", "source_address", "router_id",
 		"hold_time", "keepalive_time", "connect_time", "password", "password_secret", "ebgp_multihop", "ttl_security",
 		"graceful_restart", "max_received_routes", "bfd_profile"},
@@ -95,7 +100,7 @@ func (r *reader) suggest(of object, text string) (meant, remedy string) {
 	}
 	near := nearest(text, known)
 	if near == "" || distance(fold(text), fold(near)) > 1 {
-		for _, other := range []object{theDocument, aPool, anAdvert, aReservation, aPeer, aSecretKey, aBFDProfile, aSelector, anExpression, aToleration} {
+		for _, other := range []object{theDocument, aPool, anAdvert, aReservation, aPeer, aSecretKey, aMembership, aBFDProfile, aSelector, anExpression, aToleration} {
 			if _, ok := lookUp(other, text); ok && other != of {
 				return "", fmt.Sprintf("it is a key of %s; %s has %s", other, of, strings.Join(keys[of], ", "))
 			}

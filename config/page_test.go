@@ -10,7 +10,7 @@ import (
 
 // headings are the parts of docs/configuration.md with a table of keys.
 var headings = map[string]object{
-	"## The document": theDocument, "## Tolerations": aToleration, "## Pools": aPool, "### Reservations": aReservation,
+	"## The document": theDocument, "### Membership": aMembership, "## Draining": aDrain, "## Tolerations": aToleration, "## Pools": aPool, "### Reservations": aReservation,
 	"### Advertisements": anAdvert, "## Peers": aPeer, "### Graceful restart": aRestart, "## BFD": aBFDProfile, "### References to a Secret": aSecretKey, "## Selectors": aSelector, "### Expressions": anExpression,
 }
 

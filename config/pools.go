@@ -68,6 +68,8 @@ func (r *reader) pool(v value, names map[string]value) (Pool, []placed) {
 	addresses, _ := f.get("addresses")
 	complete := len(ranges) > 0 && len(ranges) == len(addresses.Content)
 	r.rules(f, &p, complete)
+	p.NodeSelectors = r.selectors(f, "node_selectors")
+	r.answering(f, &p)
 	r.advertisements(f, &p, complete)
 	return p, ranges
 }

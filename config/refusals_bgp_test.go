@@ -8,7 +8,7 @@ func advertised(advertisements string) string {
 
 const (
 	oneNode         = "node_selectors: [{match_labels: {kubernetes.io/hostname: a}}]"
-	anAdvertisement = "aggregation_length, aggregation_length_v6, localpref, med, prepend, communities, peers, node_selectors, service_selectors"
+	anAdvertisement = "aggregation_length, aggregation_length_v6, localpref, med, prepend, communities, peers, node_selectors, service_selectors, max_nodes, spread_by, weight"
 	aMetric         = "write a number from 0 to 4294967295, or leave it out"
 	aLength         = "write the length of the prefixes that are advertised, or leave it out for host routes"
 	aCommunity      = "write two numbers such as 64500:100, large:64500:1:2, or a well-known name such as no-export"
@@ -36,7 +36,16 @@ var bgpRefusals = []struct{ name, document, want string }{
 	{"an advertisement that is text", advertised("all"), `address_pools[0].bgp_advertisements[0] (line 2): "all" is text; write a map with ` + anAdvertisement},
 	{"misspelt key of an advertisement", advertised("{aggregation_lengt: 32}"), "address_pools[0].bgp_advertisements[0].aggregation_lengt (line 2) is not a key of an advertisement; did you mean aggregation_length?"},
 	{"a key of an advertisement in a pool", ruleDocument("localpref: 1"), "address_pools[0].localpref (line 2) is not a key of an address pool; it is a key of an advertisement; an address pool has " + poolKeys},
-	{"a key of an advertisement that is to come", advertised("{max_nodes: 1}"), "address_pools[0].bgp_advertisements[0].max_nodes (line 2) is not a key of an advertisement; an advertisement has " + anAdvertisement},
+	{"a weight of its own", advertised("{weight: 3}"), "address_pools[0].bgp_advertisements[0].weight (line 2): 3 is not text; write what weights are, in quotes: \"3\""},
+	{"an unknown weight", advertised("{weight: cpu}"), `address_pools[0].bgp_advertisements[0].weight (line 2): "cpu" is not known; use none, endpoints or node`},
+	{"a misspelt weight", advertised("{weight: endpoint}"), `address_pools[0].bgp_advertisements[0].weight (line 2): "endpoint" is not known; did you mean endpoints?`},
+	{"two weights", advertised("{weight: node}, {weight: none}, {weight: endpoints}"), `address_pools[0].bgp_advertisements[2].weight (line 2): "endpoints" is not the weight of address_pools[0].bgp_advertisements[0], node in line 2, ` + bothAre},
+	{"fewer nodes than none", advertised("{max_nodes: -1}"), "address_pools[0].bgp_advertisements[0].max_nodes (line 2): -1 is not between 0 and 2147483647; write how many nodes advertise an address at most, 0 for all of them"},
+	{"nodes as text", advertised("{maxNodes: all}"), `address_pools[0].bgp_advertisements[0].maxNodes (line 2): "all" is not a number; write how many nodes advertise an address at most, 0 for all of them`},
+	{"nodes spread by no label", advertised("{max_nodes: 2, spread_by: the zone}"), `address_pools[0].bgp_advertisements[0].spread_by (line 2): "the zone" is not a label key; ` + labelKey},
+	{"spread by several labels", advertised("{max_nodes: 2, spread_by: [zone]}"), "address_pools[0].bgp_advertisements[0].spread_by (line 2) is a list; write the key of a label of nodes"},
+	{"spread without max_nodes", advertised("{spread-by: zone}"), `address_pools[0].bgp_advertisements[0].spread-by (line 2): "zone" spreads the nodes of max_nodes, and there is none; add max_nodes, or leave it out`},
+	{"spread over all nodes", advertised("{spread_by: zone, max_nodes: 0}"), `address_pools[0].bgp_advertisements[0].spread_by (line 2): "zone" spreads the nodes of max_nodes, and there is none; add max_nodes, or leave it out`},
 	{"aggregation length zero", advertised("{aggregation_length: 0}"), "address_pools[0].bgp_advertisements[0].aggregation_length (line 2): 0 is not between 1 and 32; " + aLength},
 	{"aggregation length too long", advertised("{aggregation_length: 33, aggregation_length_v6: 129}"), "address_pools[0].bgp_advertisements[0].aggregation_length (line 2): 33 is not between 1 and 32; " + aLength + "\naddress_pools[0].bgp_advertisements[0].aggregation_length_v6 (line 2): 129 is not between 1 and 128; " + aLength},
 	{"an aggregate that is not the pool's", advertised("{aggregation_length: 24}"), "address_pools[0].bgp_advertisements[0].aggregation_length (line 2): 24 makes 10.0.9.0/24, and not all of that is in this pool; write 32 or more"},

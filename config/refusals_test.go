@@ -42,12 +42,15 @@ const (
 	aPeersAS   = anAS + ", or external or internal"
 	peerKeys   = "peer_address, interface, peer_asn, my_asn, node_selectors, name, peer_port, source_address, router_id, hold_time, keepalive_time, connect_time, password, password_secret, ebgp_multihop, ttl_security, graceful_restart, max_received_routes, bfd_profile"
 	aRouter    = "write the IP address of the router, such as 10.0.0.1"
-	topKeys    = "the document has schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, bfd_profiles, bgp_communities, release"
-	poolKeys   = "name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sticky_ttl, cooldown, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors, bgp_advertisements"
+	topKeys    = "the document has schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, bfd_profiles, bgp_communities, membership, failure_detection, exclude_interfaces, gratuitous_rate, drain, restart_grace, release"
+	poolKeys   = "name, protocol, addresses, exclude, disabled, auto_assign, avoid_buggy_ips, priority, assignment, sticky_ttl, cooldown, sharing, requests, max_per_namespace, reservations, namespaces, namespace_selectors, service_selectors, node_selectors, interfaces, answer_ping, conflict_probe, bgp_advertisements"
 	secretName = "use lower-case letters, digits, '-' and '.', 253 at most and a letter or digit at both ends of each part, as Secrets are named"
 	secretKey  = "use letters, digits, '-', '_' and '.', 253 at most, as in the Secret"
 	aSchema    = "write the version of the keys in use, 1 at least, or leave it out"
 	aRelease   = "list names of pools, addresses, ranges and CIDRs, such as [default, 10.20.0.5, 10.20.1.0/24]"
+	aPort      = "write a port that is free on every node, 1024 to 65535, such as 17946"
+	aGrace     = "write how long others stand in for a speaker that restarts, 5s to 10m, such as 30s"
+	noGlob     = "is neither the name of an interface nor a glob of such; write the name of an interface, or a part of it with * and ?, such as eth1 or bond*"
 	aSpan      = "write a number with a unit, such as 90s, 10m or 24h, or 0"
 	yamlHelp   = "check indentation, colons, brackets and quotes there and in the line before"
 )
@@ -67,6 +70,41 @@ var refusals = []struct{ name, document, want string }{
 	{"tabs", "peers:\n\t- a", "the document (line 2) is not YAML: found character that cannot start any token; indent with blanks, not tabs, and quote a value that begins with a special character"},
 	{"not text", onePool + "\x01", "the document is not YAML: control characters are not allowed; save it as plain UTF-8 text"},
 	{"unknown alias", "peers:\n- *a", "the document (line 2) has an alias (*) without an anchor (&); write the value itself, in quotes if it begins with *"},
+
+	// Layer 2.
+	{"membership in a word", onePool + "membership: true", "membership (line 2): true is true or false; write a map with enabled, port"},
+	{"misspelt key of membership", onePool + "membership: {prot: 1}", "membership.prot (line 2) is not a key of membership; did you mean port?"},
+	{"membership in words", onePool + "membership: {enabled: maybe}", `membership.enabled (line 2): "maybe" is not true or false; write true or false, without quotes`},
+	{"a privileged port", onePool + "membership: {port: 80}", "membership.port (line 2): 80 is not between 1024 and 65535; " + aPort},
+	{"an unknown detection", onePool + "failure_detection: faster", `failure_detection (line 2): "faster" is not known; use normal or fast`},
+	{"no detection", onePool + "failure_detection: slow", `failure_detection (line 2): "slow" is not known; use normal or fast`},
+	{"no rate", onePool + "gratuitous_rate: 0", "gratuitous_rate (line 2): 0 is not between 1 and 10000; write how many frames a second may announce addresses on an interface, 1 to 10000"},
+	{"no grace", onePool + "restart_grace: 0", "restart_grace (line 2): 0 is not between 5s and 10m; " + aGrace},
+	{"too short a grace", onePool + "restart_grace: 4999ms", "restart_grace (line 2): \"4999ms\" is not between 5s and 10m; " + aGrace},
+	{"too long a grace", onePool + "restart_grace: 11m", "restart_grace (line 2): \"11m\" is not between 5s and 10m; " + aGrace},
+	{"a grace without a unit", onePool + "restart_grace: 30", "restart_grace (line 2): 30 has no unit; " + aGrace},
+	{"an interface with a blank", onePool + "exclude_interfaces: [eth0 eth1]", `exclude_interfaces[0] (line 2): "eth0 eth1" ` + noGlob},
+	{"an open glob", onePool + `exclude_interfaces: ["eth["]`, `exclude_interfaces[0] (line 2): "eth[" ` + noGlob},
+	{"an interface twice", onePool + `exclude_interfaces: [a, a]`, `exclude_interfaces[1] (line 2): "a" is there twice; keep one of them`},
+	{"a number as an interface", ruleDocument("interfaces: [1]"), `address_pools[0].interfaces[0] (line 2): 1 is not text; write the name of an interface, in quotes: "1"`},
+	{"an empty interface", ruleDocument("interfaces: ['']"), `address_pools[0].interfaces[0] (line 2): "" ` + noGlob},
+	{"interfaces of BGP", poolDocument("{name: a, protocol: bgp, addresses: [10.0.0.0/24], interfaces: [eth0]}") + "peers: [{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 1}]",
+		"address_pools[0].interfaces (line 2) is for layer2, and this pool is for BGP alone; leave it out, or add layer2 to the protocol"},
+	{"another probe", ruleDocument("conflict_probe: on"), `address_pools[0].conflict_probe (line 2): "on" is not known; use report, off or avoid`},
+	{"pings of BGP", poolDocument("{name: a, protocol: bgp, addresses: [10.0.0.0/24], answer_ping: false}") + "peers: [{peer_address: 10.0.0.1, peer_asn: 1, my_asn: 1}]",
+		"address_pools[0].answer_ping (line 2) is for layer2, and this pool is for BGP alone; leave it out, or add layer2 to the protocol"},
+
+	// Draining.
+	{"a drain in a word", onePool + "drain: true", "drain (line 2): true is true or false; write a map with on_taints, period, timeout, max_draining"},
+	{"misspelt key of drain", onePool + "drain: {max_drain: 1}", "drain.max_drain (line 2) is not a key of drain; did you mean max_draining?"},
+	{"no period", onePool + "drain: {period: 0}", "drain.period (line 2): 0 is not between 1s and 1h; write how long routers have to take other nodes, such as 30s"},
+	{"a period without a unit", onePool + "drain: {period: 30}", "drain.period (line 2): 30 has no unit; write how long routers have to take other nodes, such as 30s"},
+	{"an endless timeout", onePool + "drain: {timeout: 25h}", `drain.timeout (line 2): "25h" is not between 1s and 24h; write after what time an address is given up that no other node announces, such as 5m`},
+	{"a short timeout", onePool + "drain: {period: 1m, timeout: 30s}", `drain.timeout (line 2): "30s" makes the timeout of 30s shorter than the period of 1m; write a timeout that is at least as long as the period`},
+	{"a long period", onePool + "drain: {period: 10m}", `drain.period (line 2): "10m" makes the timeout of 5m shorter than the period of 10m; write a timeout that is at least as long as the period`},
+	{"nobody drains", onePool + "drain: {max_draining: 0}", "drain.max_draining (line 2): 0 is not between 1 and 100; write how many nodes may be on their way out at a time, such as 1"},
+	{"a taint that is none", onePool + "drain: {on_taints: [a b]}", `drain.on_taints[0] (line 2): "a b" is not a label key; ` + labelKey},
+	{"a taint twice", onePool + "drain: {on_taints: [a, a]}", `drain.on_taints[1] (line 2): "a" is there twice; keep one of them`},
 
 	// Keys.
 	{"misspelt key", onePool + "peer: []", "peer (line 2) is not a key of the document; did you mean peers?"},
@@ -89,7 +127,7 @@ var refusals = []struct{ name, document, want string }{
 	{"a long key", onePool + "a: 1\n? " + strings.Repeat("b", 1000) + "\n: 2", "a (line 2) is not a key of the document; " + topKeys + "\n" +
 		strings.Repeat("b", 80) + "… (line 3) is not a key of the document; " + topKeys},
 	{"a key of a pool at the top", "addresses: [10.0.0.1]", "addresses (line 1) is not a key of the document; it is a key of an address pool; " + topKeys + "\naddress_pools (line 1) is missing; " + addAPool},
-	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, bfd_profiles, bgp_communities, release"},
+	{"a list as key", onePool + "? [a]\n: b", "the document (line 2) has a list as a key; a key is one of schema_version, enabled, node_selector, tolerations, load_balancer_class, address_pools, peers, bfd_profiles, bgp_communities, membership, failure_detection, exclude_interfaces, gratuitous_rate, drain, restart_grace, release"},
 	{"a merge", onePool + "<<: {peers: []}", "<< (line 2) is a merge, which is not supported; write the keys out"},
 	{"a key twice", onePool + onePool, "address_pools (line 2) is there twice, first in line 1; keep one of them"},
 	{"two spellings of a key", poolDocument("{name: a, protocol: layer2, addresses: [10.0.0.1], auto_assign: true,\n   autoAssign: true}"), "address_pools[0].autoAssign (line 3) is the same key as auto_assign in line 2; keep one of them"},
@@ -197,6 +235,8 @@ var refusals = []struct{ name, document, want string }{
 	{"namespace selectors as a map", ruleDocument("namespace_selectors: {match_labels: {a: b}}"), "address_pools[0].namespace_selectors (line 2) is a map; write a list"},
 	{"a bad namespace selector", ruleDocument("namespaceSelectors: [{matchLabels: {a b: c}}]"), `address_pools[0].namespaceSelectors[0].matchLabels[a b] (line 2): "a b" is not a label key; ` + labelKey},
 	{"a bad service selector", ruleDocument("service-selectors: [{match_expressions: [{key: a, operator: Is}]}]"), `address_pools[0].service-selectors[0].match_expressions[0].operator (line 2): "Is" is not known; use In, NotIn, Exists or DoesNotExist`},
+	{"one node selector", ruleDocument("nodeSelectors: {match_labels: {a: b}}"), "address_pools[0].nodeSelectors (line 2) is a map; write a list"},
+	{"a bad node selector", ruleDocument("node_selectors: [{match_labels: {rack: a/b}}]"), `address_pools[0].node_selectors[0].match_labels[rack] (line 2): "a/b" is not a label value; use letters, digits, '-', '_' and '.', 63 at most and a letter or digit at both ends, or nothing`},
 	{"two spellings of selectors", ruleDocument("service-selectors: [], service_selectors: []"), "address_pools[0].service_selectors (line 2) is the same key as service-selectors in line 2; keep one of them"},
 	{"bgp without peers", poolDocument("name: a\n  protocol: bgp\n  addresses: [10.0.0.1]"), `peers (line 2) is missing, but pool "a" says bgp; ` + addAPeer},
 	{"bgp with no peer", bgpPool + "peers: []", `peers (line 2) has no peer, but pool "a" says bgp; ` + addAPeer},

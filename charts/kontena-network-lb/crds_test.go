@@ -34,7 +34,7 @@ var written = []struct {
 	{reports.AddressPools, reports.AddressPool{}, reflect.TypeFor[reports.AddressPoolStatus](),
 		"PROTOCOL, IPV4 USED, IPV4 FREE, IPV6 USED, IPV6 FREE, PENDING, AGE; wide: GENERATION, IPV4 SIZE, IPV6 SIZE"},
 	{reports.Speakers, reports.Speaker{}, reflect.TypeFor[reports.SpeakerStatus](),
-		"SESSIONS, ROUTES, OWNED, NOT ANNOUNCED, GENERATION, AGE; wide: PROBLEM, WRITTEN"},
+		"SESSIONS, ROUTES, OWNED, NOT ANNOUNCED, DRAIN, GENERATION, AGE; wide: PROBLEM, WRITTEN"},
 }
 
 func crdOf(t *testing.T, resource schema.GroupVersionResource) *apiextensionsv1.CustomResourceDefinition {
@@ -139,6 +139,8 @@ func jsonType(of reflect.Type) (kind, format string) {
 		return "array", ""
 	case reflect.String:
 		return "string", ""
+	case reflect.Bool:
+		return "boolean", ""
 	case reflect.Int64:
 		return "integer", "int64"
 	case reflect.Int:

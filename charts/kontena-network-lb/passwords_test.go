@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 )
@@ -78,7 +79,7 @@ func TestNoPasswordNoSecret(t *testing.T) {
 	values["peers"] = []any{map[string]any{"peer_address": "10.0.0.1", "peer_asn": 1, "my_asn": 1,
 		"password_secret": map[string]any{"name": "routers", "key": "a"}}}
 	for _, one := range objects(t, mustRender(t, values)) {
-		if kind(one) == "Secret" && one.GetName() != release+"-last-good" {
+		if kind(one) == "Secret" && one.GetName() != release+"-last-good" && one.GetName() != release+"-membership" {
 			t.Errorf("Secret %s is rendered", one.GetName())
 		}
 	}
@@ -87,12 +88,14 @@ func TestNoPasswordNoSecret(t *testing.T) {
 // TestLastGoodIsNotHelms: without a field data Helm's upgrades and rollbacks leave alone what the controller wrote there.
 func TestLastGoodIsNotHelms(t *testing.T) {
 	text := mustRender(t, readValues(t, "testdata/good/minimal.yaml"))["kontena-network-lb/templates/secrets.yaml"]
-	secret := find[*corev1.Secret](t, objects(t, map[string]string{"secrets.yaml": text}), release+"-last-good")
-	if strings.Contains(text, "\ndata:") || secret.Data != nil || secret.StringData != nil || secret.Immutable != nil {
-		t.Errorf("rendered is\n%s", text)
-	}
-	if secret.Type != corev1.SecretTypeOpaque {
-		t.Errorf("its type is %q", secret.Type)
+	for _, name := range []string{"-last-good", "-membership"} {
+		secret := find[*corev1.Secret](t, objects(t, map[string]string{"secrets.yaml": text}), release+name)
+		if strings.Contains(text, "\ndata:") || secret.Data != nil || secret.StringData != nil || secret.Immutable != nil {
+			t.Errorf("rendered is\n%s", text)
+		}
+		if secret.Type != corev1.SecretTypeOpaque {
+			t.Errorf("its type is %q", secret.Type)
+		}
 	}
 }
 
@@ -130,10 +133,11 @@ func TestRefusalsHidePasswords(t *testing.T) {
 	}
 }
 
-// TestSpeakerMayReadItsSecrets and no others: each Secret that the document or a flag names, once.
+// TestSpeakerMayReadItsSecrets and no others: each Secret that the document or a flag names, once. Each is mounted too, where
+// it is there.
 func TestSpeakerMayReadItsSecrets(t *testing.T) {
 	values := readValues(t, "testdata/good/passwords.yaml")
-	want := []string{release + "-last-good", release + "-peers", "routers", "lb-peers.example"}
+	want := []string{release + "-last-good", release + "-membership", release + "-peers", "routers", "lb-peers.example"}
 	var got []string
 	for _, rule := range find[*rbacv1.Role](t, objects(t, mustRender(t, values)), release+"-speaker").Rules {
 		if slices.Contains(rule.Resources, "secrets") {
@@ -142,5 +146,21 @@ func TestSpeakerMayReadItsSecrets(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("it may read %q, want %q", got, want)
+	}
+	pod := find[*appsv1.DaemonSet](t, objects(t, mustRender(t, values)), release+"-speaker").Spec.Template.Spec
+	got = nil
+	for _, v := range pod.Volumes {
+		if v.Secret == nil {
+			continue
+		}
+		got = append(got, v.Secret.SecretName)
+		at := slices.IndexFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name })
+		if at < 0 || !pod.Containers[0].VolumeMounts[at].ReadOnly || v.Secret.Optional == nil || !*v.Secret.Optional ||
+			pod.Containers[0].VolumeMounts[at].MountPath != option(pod.Containers[0].Args, "secrets")+"/"+v.Secret.SecretName {
+			t.Errorf("%+v is mounted otherwise", v.Secret)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("mounted are %q, want %q", got, want)
 	}
 }

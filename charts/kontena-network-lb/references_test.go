@@ -86,8 +86,11 @@ func (r references) check(one object) {
 	case *unstructured.Unstructured:
 		r.monitor(o)
 	case *coordinationv1.Lease:
-		args := r.templates()[release+"-controller"].Spec.Containers[0].Args
-		if !slices.Contains(args, "--lease="+o.Name) {
+		component, flag := release+"-controller", "--lease="+o.Name
+		if slots, _, numbered := strings.Cut(o.Name, "-drain-"); numbered {
+			component, flag = release+"-speaker", "--drain-slots="+slots+"-drain"
+		}
+		if args := r.templates()[component].Spec.Containers[0].Args; !slices.Contains(args, flag) {
 			r.t.Errorf("nobody takes the Lease %s: %v", o.Name, args)
 		}
 	case *rbacv1.ClusterRole, *rbacv1.Role, *corev1.ServiceAccount, *corev1.Secret, *apiextensionsv1.CustomResourceDefinition:
@@ -240,13 +243,21 @@ func option(args []string, name string) string {
 func TestRolesNameWhatFlagsName(t *testing.T) {
 	all := objects(t, mustRender(t, readValues(t, "testdata/good/addon.yaml")))
 	for component, pod := range (references{t: t, all: all}).templates() {
-		for flag, resource := range map[string]string{"lease": "leases", "config-map": "configmaps", "last-good": "secrets"} {
+		for flag, resource := range map[string]string{"lease": "leases", "config-map": "configmaps", "last-good": "secrets", "membership": "secrets"} {
 			name := option(pod.Spec.Containers[0].Args, flag)
 			named := slices.ContainsFunc(find[*rbacv1.Role](t, all, component).Rules, func(rule rbacv1.PolicyRule) bool {
 				return slices.Contains(rule.Resources, resource) && slices.Contains(rule.ResourceNames, name)
 			})
 			if name != "" && !named {
 				t.Errorf("no rule of %s names the %s of --%s", component, name, flag)
+			}
+		}
+		if slots := option(pod.Spec.Containers[0].Args, "drain-slots"); slots != "" {
+			named := slices.ContainsFunc(find[*rbacv1.Role](t, all, component).Rules, func(rule rbacv1.PolicyRule) bool {
+				return slices.Contains(rule.Resources, "leases") && slices.Equal(rule.ResourceNames, []string{slots + "-0"})
+			})
+			if !named {
+				t.Errorf("no rule of %s names the first of --drain-slots=%s", component, slots)
 			}
 		}
 		role := option(pod.Spec.Containers[0].Args, "cluster-role")

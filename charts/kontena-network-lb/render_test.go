@@ -70,7 +70,9 @@ func TestConfigMapHoldsTheDocument(t *testing.T) {
 	defaults := map[string]any{
 		"schema_version": 1.0, "enabled": true, "node_selector": map[string]any{}, "tolerations": []any{}, "peers": []any{}, "release": []any{},
 		"bfd_profiles": []any{}, "bgp_communities": map[string]any{},
-		"load_balancer_class": "",
+		"load_balancer_class": "", "failure_detection": "normal", "exclude_interfaces": []any{}, "gratuitous_rate": 50.0, "restart_grace": "30s",
+		"membership": map[string]any{"enabled": true, "port": 17946.0},
+		"drain":      map[string]any{"on_taints": []any{}, "period": "30s", "timeout": "5m", "max_draining": 1.0},
 	}
 	for _, file := range append(documents(t, "good"), "testdata/everything.yaml", "../../examples/bgp.yaml", "../../examples/layer2.yaml") {
 		t.Run(path.Base(file), func(t *testing.T) {
@@ -102,7 +104,8 @@ func TestConfigMapHoldsTheDocument(t *testing.T) {
 // TestNullsLeaveDefaultsOut is Helm's own way to take a default away.
 func TestNullsLeaveDefaultsOut(t *testing.T) {
 	values := readValues(t, "testdata/good/minimal.yaml")
-	for _, key := range []string{"schema_version", "node_selector", "tolerations", "load_balancer_class", "peers", "bfd_profiles", "bgp_communities", "release"} {
+	for _, key := range []string{"schema_version", "node_selector", "tolerations", "load_balancer_class", "peers", "bfd_profiles", "bgp_communities", "release",
+		"membership", "failure_detection", "exclude_interfaces", "gratuitous_rate", "drain", "restart_grace"} {
 		values[key] = nil
 	}
 	config := find[*corev1.ConfigMap](t, objects(t, mustRender(t, values)), release+"-config")
@@ -150,10 +153,11 @@ func TestNamesAndNamespaces(t *testing.T) {
 		"ConfigMap NAME-config", "ConfigMap NAME-guard",
 		"CustomResourceDefinition addresspools.network-lb.kontena.io", "CustomResourceDefinition speakers.network-lb.kontena.io",
 		"DaemonSet NAME-speaker", "Deployment NAME-controller",
-		"Job NAME-guard", "Lease NAME-controller", "PodDisruptionBudget NAME-controller",
+		"Job NAME-guard", "Lease NAME-controller", "Lease NAME-drain-0", "PodDisruptionBudget NAME-controller",
 		"Role NAME-controller", "Role NAME-guard", "Role NAME-speaker",
 		"RoleBinding NAME-controller", "RoleBinding NAME-guard", "RoleBinding NAME-speaker",
 		"Secret NAME-last-good",
+		"Secret NAME-membership",
 		"ServiceAccount NAME-controller", "ServiceAccount NAME-guard", "ServiceAccount NAME-speaker",
 	}
 	for _, name := range []string{"lb", "kontena-network-lb", strings.Repeat("long-", 10) + "lb"} {

@@ -95,7 +95,7 @@ func TestSubchart(t *testing.T) {
 		values  map[string]any
 		objects int
 	}{
-		{"on", readValues(t, "testdata/good/minimal.yaml"), 25},
+		{"on", readValues(t, "testdata/good/minimal.yaml"), 27},
 		{"off", map[string]any{"enabled": false}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -75,6 +75,27 @@ properties:
           description: Time of the release.
           type: string
           format: date-time
+  quarantine:
+    description: Quarantine are the addresses that are given to nobody for a while, because another machine has them.
+    type: array
+    items:
+      description: Quarantined is an address that another machine was found to have.
+      type: object
+      required: [address, mac, node, until]
+      properties:
+        address:
+          description: Address that it has.
+          type: string
+        mac:
+          description: MAC is the other machine's Ethernet address.
+          type: string
+        node:
+          description: Node whose speaker has found it.
+          type: string
+        until:
+          description: Until then it is given to nobody.
+          type: string
+          format: date-time
   refused:
     description: Refused are the Services that a document which was refused would take an address of this pool from; the first 100.
     type: array
@@ -143,6 +164,21 @@ properties:
   problem:
     description: Problem with the configuration, or with carrying it out.
     type: string
+  drain:
+    description: Drain is how far the node is emptied; absent where nobody wants that.
+    type: object
+    required: [state, since]
+    properties:
+      state:
+        description: State is Waiting (for other nodes to be drained), Draining or Drained.
+        type: string
+      since:
+        description: Since when it is so.
+        type: string
+        format: date-time
+      reason:
+        description: Reason says what it waits for.
+        type: string
   bgp:
     description: BGP is absent where the node has neither a peer nor an address to announce by BGP.
     type: object
@@ -219,6 +255,42 @@ properties:
             description: Count of the addresses.
             type: integer
           {{- include "network-lb.listed" . | nindent 10 }}
+      membership:
+        description: Membership is how the node's speaker gets on with the others, which tell each other what they hold; absent where it does not take part.
+        type: object
+        required: [speakers]
+        properties:
+          speakers:
+            description: Speakers counts those that are expected, this one too.
+            type: integer
+          problem:
+            description: Problem says why this one may not answer, or what is wrong with its keys.
+            type: string
+          troubles:
+            description: Troubles are with others; the first 100, by their nodes' names.
+            type: array
+            items:
+              description: Trouble is what is wrong between the node's speaker and another one.
+              type: object
+              properties:
+                node:
+                  description: Node of the other one; empty where nobody knows whose the machine is that answers.
+                  type: string
+                presence:
+                  description: Presence is Alive or Lost, or Missing for one that was never met.
+                  type: string
+                problem:
+                  description: Problem in words.
+                  type: string
+                answers:
+                  description: Answers are the addresses that this node would take, did the other one not answer for them still.
+                  type: object
+                  required: [count]
+                  properties:
+                    count:
+                      description: Count of the addresses.
+                      type: integer
+                    {{- include "network-lb.listed" . | nindent 20 }}
   conflicts:
     description: Conflicts are the addresses that another machine answers for too; the first 100.
     type: array
@@ -239,6 +311,9 @@ properties:
         speaker:
           description: "Speaker is the node whose MAC it is, if it is a fellow speaker's: both answer, and one of them is to stop."
           type: string
+        probe:
+          description: Probe says that the machine answered when it was asked for the address, before that was first announced.
+          type: boolean
         time:
           description: Time when it was seen first.
           type: string

@@ -1,6 +1,6 @@
 {{/* The configuration document, as the programs read it: the values' part of it without a password. */}}
 {{- define "network-lb.document" -}}
-{{- $document := pick .Values "schema_version" "enabled" "node_selector" "tolerations" "load_balancer_class" "address_pools" "peers" "bfd_profiles" "bgp_communities" "release" -}}
+{{- $document := pick .Values "schema_version" "enabled" "node_selector" "tolerations" "load_balancer_class" "address_pools" "peers" "bfd_profiles" "bgp_communities" "membership" "failure_detection" "exclude_interfaces" "gratuitous_rate" "drain" "restart_grace" "release" -}}
 {{- with .Values.peers -}}
   {{- $split := dict "top" $ "peers" list "passwords" dict -}}
   {{- include "network-lb.splitPeers" $split -}}
@@ -32,9 +32,12 @@ of one address have -2, -3 and so on after it.
 {{- end -}}
 {{- end }}
 
-{{/* The Secrets that a speaker reads, as a list in JSON: the accepted document and where the peers' passwords are. */}}
+{{/*
+The Secrets that a speaker reads, as a list in JSON: the accepted document, the key of the membership, and where the
+peers' passwords are.
+*/}}
 {{- define "network-lb.speakerSecrets" -}}
-{{- $names := list (include "network-lb.lastGood" .) (include "network-lb.passwords" .) -}}
+{{- $names := list (include "network-lb.lastGood" .) (include "network-lb.membership" .) (include "network-lb.passwords" .) -}}
 {{- range $peer := .Values.peers -}}
   {{- range $spelling := list "password_secret" "password-secret" "passwordSecret" -}}
     {{- with get $peer $spelling -}}{{- $names = append $names .name -}}{{- end -}}

@@ -10,12 +10,25 @@
 {{ include "network-lb.fullname" . }}-last-good
 {{- end }}
 
+{{- define "network-lb.membership" -}}
+{{ include "network-lb.fullname" . }}-membership
+{{- end }}
+
 {{- define "network-lb.passwords" -}}
 {{ include "network-lb.fullname" . }}-peers
 {{- end }}
 
 {{- define "network-lb.lease" -}}
 {{ include "network-lb.fullname" . }}-controller
+{{- end }}
+
+{{/* The names of the Leases that nodes drain by, as a list in JSON: one for each that may at a time. */}}
+{{- define "network-lb.drainSlots" -}}
+{{- $names := list -}}
+{{- range $i := until (get (.Values.drain | default dict) "max_draining" | default 1 | int) -}}
+  {{- $names = append $names (printf "%s-drain-%d" (include "network-lb.fullname" $) $i) -}}
+{{- end -}}
+{{- toJson $names -}}
 {{- end }}
 
 {{- define "network-lb.controllerRole" -}}

@@ -15,6 +15,12 @@
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- with .Values.membership -}}
+  {{- $port := get . "port" | default 17946 | int -}}
+  {{- if or (eq $port 17473) (eq $port (include "network-lb.port" $top.Values.speaker.metrics_address | atoi)) -}}
+    {{- include "network-lb.mistake" (list $found "membership.port" (printf "%d is the port of the speaker's /metrics or /status: write another one, such as 17946" $port)) -}}
+  {{- end -}}
+{{- end -}}
 {{- range $i, $toleration := .Values.controller.tolerations -}}
   {{- include "network-lb.spellings" (list $found (printf "controller.tolerations[%d]" $i) $toleration (list "toleration_seconds")) -}}
 {{- end -}}

@@ -7,13 +7,14 @@ path, value and what would be right.
 {{- if not .Values.address_pools -}}
   {{- include "network-lb.mistake" (list $found "address_pools" "[] has no pool: at least one is needed, such as [{name: default, protocol: layer2, addresses: [10.20.0.0/24]}]") -}}
 {{- end -}}
+{{- include "network-lb.times" (list $found "" .Values (list "restart_grace") "30s") -}}
 {{- range $i, $toleration := .Values.tolerations -}}
   {{- include "network-lb.spellings" (list $found (printf "tolerations[%d]" $i) $toleration (list "toleration_seconds")) -}}
 {{- end -}}
 {{- range $i, $pool := .Values.address_pools -}}
   {{- $path := printf "address_pools[%d]" $i -}}
-  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign" "avoid_buggy_ips" "sticky_ttl" "max_per_namespace" "namespace_selectors" "service_selectors" "bgp_advertisements")) -}}
-  {{- range $key := list "namespace_selectors" "namespace-selectors" "namespaceSelectors" "service_selectors" "service-selectors" "serviceSelectors" -}}
+  {{- include "network-lb.spellings" (list $found $path $pool (list "auto_assign" "avoid_buggy_ips" "sticky_ttl" "max_per_namespace" "namespace_selectors" "service_selectors" "node_selectors" "bgp_advertisements")) -}}
+  {{- range $key := list "namespace_selectors" "namespace-selectors" "namespaceSelectors" "service_selectors" "service-selectors" "serviceSelectors" "node_selectors" "node-selectors" "nodeSelectors" -}}
     {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $pool $key)) -}}
   {{- end -}}
   {{- range $key := list "sticky_ttl" "sticky-ttl" "stickyTtl" "stickyTTL" "cooldown" -}}
@@ -70,6 +71,7 @@ path, value and what would be right.
   {{- include "network-lb.spellings" (list $found $path $profile (list "receive_interval" "transmit_interval" "detect_multiplier" "minimum_ttl" "passive_mode")) -}}
   {{- include "network-lb.times" (list $found $path $profile (list "receive_interval" "receive-interval" "receiveInterval" "transmit_interval" "transmit-interval" "transmitInterval") "300ms") -}}
 {{- end -}}
+{{- include "network-lb.times" (list $found "drain" (.Values.drain | default dict) (list "period" "timeout") "30s") -}}
 {{- include "network-lb.validateChart" (list $found .) -}}
 {{- if $found.mistakes -}}
   {{- fail (printf "\n\nThe values of %s do not make a configuration:\n  %s\n" .Chart.Name (join "\n  " $found.mistakes)) -}}
@@ -119,7 +121,8 @@ like a key with its value is refused here too, which the schema would quote: pas
 {{- $found := index . 0 -}}
 {{- $path := index . 1 -}}
 {{- $advertisement := index . 2 -}}
-{{- include "network-lb.spellings" (list $found $path $advertisement (list "aggregation_length" "aggregation_length_v6" "local_pref" "node_selectors" "service_selectors")) -}}
+{{- include "network-lb.spellings" (list $found $path $advertisement (list "aggregation_length" "aggregation_length_v6" "local_pref" "node_selectors" "service_selectors" "max_nodes" "spread_by")) -}}
+{{- include "network-lb.spread" (list $found $path $advertisement) -}}
 {{- range $key := list "local_pref" "local-pref" "localPref" -}}
   {{- if and (hasKey $advertisement "localpref") (hasKey $advertisement $key) -}}
     {{- include "network-lb.mistake" (list $found $path (printf "localpref and %s are spellings of one key: keep only localpref" $key)) -}}
@@ -127,6 +130,20 @@ like a key with its value is refused here too, which the schema would quote: pas
 {{- end -}}
 {{- range $key := list "node_selectors" "node-selectors" "nodeSelectors" "service_selectors" "service-selectors" "serviceSelectors" -}}
   {{- include "network-lb.selectors" (list $found (printf "%s.%s" $path $key) (index $advertisement $key)) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Refuses what spreads nodes that are not limited: (list found path advertisement). */}}
+{{- define "network-lb.spread" -}}
+{{- $found := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- $advertisement := index . 2 -}}
+{{- range $key := list "spread_by" "spread-by" "spreadBy" -}}
+  {{- with get $advertisement $key -}}
+    {{- if not (coalesce (get $advertisement "max_nodes") (get $advertisement "max-nodes") (get $advertisement "maxNodes")) -}}
+      {{- include "network-lb.mistake" (list $found (printf "%s.%s" $path $key) (printf "%q spreads the nodes of max_nodes, and there is none: add max_nodes, or leave it out" .)) -}}
+    {{- end -}}
+  {{- end -}}
 {{- end -}}
 {{- end }}
 
@@ -139,7 +156,7 @@ like a key with its value is refused here too, which the schema would quote: pas
 {{- range $key := index . 3 -}}
   {{- $span := get $element $key -}}
   {{- if and (hasKey $element $key) (not (kindIs "invalid" $span)) (not (kindIs "string" $span)) -}}
-    {{- include "network-lb.mistake" (list $found (printf "%s.%s" $path $key) (printf "%v is not a time span: write a number with a unit, such as %s" $span $example)) -}}
+    {{- include "network-lb.mistake" (list $found (trimPrefix "." (printf "%s.%s" $path $key)) (printf "%v is not a time span: write a number with a unit, such as %s" $span $example)) -}}
   {{- end -}}
 {{- end -}}
 {{- end }}
