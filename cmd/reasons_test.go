@@ -31,7 +31,7 @@ func TestReasonTables(t *testing.T) {
 	if got := firstColumn(address); !slices.Equal(got, condition) {
 		t.Errorf("the page explains the conditions\n%q\nand the code has\n%q", got, condition)
 	}
-	reasons := constants(t, "../announce", `^(No|Not|Node)[A-Z]\w+$`)
+	reasons := constants(t, "../announce", `^((No|Not|Node)[A-Z]\w+|BeyondMaxNodes|DataPathNotReady)$`)
 	if got := firstColumn(node); !slices.Equal(got, reasons) {
 		t.Errorf("the page explains the decisions\n%q\nand the code has\n%q", got, reasons)
 	}

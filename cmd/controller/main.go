@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/kontena/network-lb/cmd/internal/clientset"
 	"github.com/kontena/network-lb/cmd/internal/process"
 	"github.com/kontena/network-lb/kube/controller"
 	"github.com/kontena/network-lb/kube/serve"
@@ -19,6 +20,7 @@ const summary = "assigns addresses from the configured pools to Services of type
 var options = []process.Option{
 	{Name: "config-map", Default: "network-lb-config", Usage: "name of the ConfigMap with the configuration as it was written (key config.yaml)"},
 	{Name: "lease", Default: "network-lb-controller", Usage: "name of the Lease by which one of several replicas leads"},
+	{Name: "membership", Default: "network-lb-membership", Usage: "name of the Secret that gets a key by which the speakers know each other, if it has none"},
 	{Name: "cluster-role", Usage: "name of the ClusterRole that the AddressPools belong to, so that they go with it; empty: they stay"},
 	{Name: "pods", Usage: "label selector of the speakers' Pods: what a speaker has reported counts only while its Pod is Ready; empty: always"},
 	{Name: "identity", Usage: "this replica's name in the Lease; empty: the host name"},
@@ -36,7 +38,7 @@ func main() {
 }
 
 func run(ctx context.Context, v process.Values, log *zap.Logger) error {
-	client, err := process.Client(v, "network-lb-controller")
+	client, err := clientset.New(v, "network-lb-controller")
 	if err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	}
 	c := controller.New(controller.Options{
 		Client: client, Namespace: v["namespace"], ConfigMap: v["config-map"], LastGood: v["last-good"], File: v["config"],
-		Lease: v["lease"], Identity: identity, Logger: log,
+		Membership: v["membership"], Lease: v["lease"], Identity: identity, Logger: log,
 		Reports: reports, ClusterRole: v["cluster-role"], Pods: v["pods"],
 	})
 	return serve.Beside(ctx, serve.Options{

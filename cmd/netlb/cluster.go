@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kontena/network-lb/cmd/internal/clientset"
 	"github.com/kontena/network-lb/cmd/internal/process"
 	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
@@ -26,12 +27,10 @@ const (
 // compare adds what the controller would say to a valid document for what the cluster holds now. A cluster that cannot
 // be asked is a warning.
 func compare(v process.Values, r *report) {
-	if v["kubeconfig"] == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
-		v["kubeconfig"] = clientcmd.NewDefaultClientConfigLoadingRules().GetDefaultFilename()
-	}
+	findKubeconfig(v)
 	ctx, cancel := context.WithTimeout(context.Background(), clusterTimeout)
 	defer cancel()
-	client, err := process.Client(v, "netlb")
+	client, err := clientset.New(v, "netlb")
 	if err == nil {
 		err = preview(ctx, client, document.InSecret(v["namespace"], v["last-good"]), r.config)
 	}
@@ -48,6 +47,13 @@ func compare(v process.Values, r *report) {
 			Problem: "was not compared with the cluster, so that it may still be refused there: " + err.Error(),
 			Remedy:  "try again when the cluster answers",
 		})
+	}
+}
+
+// findKubeconfig takes kubectl's own file where none is given, outside a cluster.
+func findKubeconfig(v process.Values) {
+	if v["kubeconfig"] == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		v["kubeconfig"] = clientcmd.NewDefaultClientConfigLoadingRules().GetDefaultFilename()
 	}
 }
 

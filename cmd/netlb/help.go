@@ -11,7 +11,7 @@ func help() string {
 	for _, c := range commands {
 		fmt.Fprintf(&list, "  %-10s %s\n", c.name, c.brief)
 	}
-	return `netlb checks the configuration of the network load balancer, for people and pipelines.
+	return `netlb checks the configuration of the network load balancer, and empties nodes, for people and pipelines.
 
 Usage:
   netlb COMMAND [flags]

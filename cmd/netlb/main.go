@@ -1,4 +1,5 @@
-// Command netlb is for people and pipelines. It says what is wrong with a configuration before anything is changed.
+// Command netlb is for people and pipelines. It says what is wrong with a configuration before anything is changed, and
+// empties nodes before they go.
 package main
 
 import (
@@ -19,12 +20,15 @@ type streams struct {
 // command is a subcommand. It returns an exit code.
 type command struct {
 	name, brief, summary string
+	arguments            []string
 	options              []process.Option
 	run                  func(process.Values, streams) int
 }
 
 var commands = []command{
-	{"validate", "says everything that is wrong with a configuration", validateSummary, validateOptions, validate},
+	{"validate", "says everything that is wrong with a configuration", validateSummary, nil, validateOptions, validate},
+	{"drain", "has a node's traffic go to others before the node goes", drainSummary, []string{"NODE"}, drainOptions, drain},
+	{"undrain", "takes a drained node back into service", undrainSummary, []string{"NODE"}, undrainOptions, undrain},
 }
 
 func main() { os.Exit(run(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})) }
@@ -57,7 +61,7 @@ func run(args []string, s streams) int {
 // start reads the options of a command and runs it.
 func (c command) start(args []string, s streams) int {
 	name := "netlb " + c.name
-	values, err := process.Parse(name, c.summary, c.options, args, s.out)
+	values, err := process.ParseWith(name, c.summary, c.arguments, c.options, args, s.out)
 	if errors.Is(err, process.ErrHelp) {
 		return 0
 	}

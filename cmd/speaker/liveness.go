@@ -22,7 +22,8 @@ import (
 const patience = 400 * time.Millisecond
 
 // liveness is BFD as BGP takes it. What it suspends is kept in a file for the next process, until that one has resumed
-// it: should it end before, the one after it may.
+// it: should it end before, the one after it may. So is what is up, for one that follows a process that was killed, and
+// is there before the router has missed it.
 type liveness struct {
 	manager *bfd.Manager
 	file    string // empty: nothing is kept
@@ -81,23 +82,32 @@ func (l *liveness) update(change func([]bfd.Saved) []bfd.Saved) error {
 	return nil
 }
 
+// replace changes what the file says of the session with a target.
+func (l *liveness) replace(t bgp.Target, by ...bfd.Saved) error {
+	return l.update(func(all []bfd.Saved) []bfd.Saved {
+		return append(slices.DeleteFunc(all, func(s bfd.Saved) bool {
+			return s.Local.WithZone("") == t.Local.WithZone("") && s.Remote.WithZone("") == t.Remote.WithZone("")
+		}), by...)
+	})
+}
+
 // Watch implements bgp.Liveness.
 func (l *liveness) Watch(t bgp.Target, changed func(bgp.LivenessStatus)) (bgp.Watch, error) {
+	w := &watch{liveness: l, target: t}
 	session, err := l.manager.Open(bfd.Config{
 		Local: t.Local, Remote: t.Remote, Interface: t.Interface, Multihop: t.Multihop, Parameters: parameters(t.Peer.BFD),
-	}, func(s bfd.Status) { changed(translate(s)) })
+	}, func(s bfd.Status) {
+		w.keep()
+		changed(translate(s))
+	})
 	if err != nil {
 		return nil, err
 	}
-	err = l.update(func(saved []bfd.Saved) []bfd.Saved {
-		return slices.DeleteFunc(saved, func(s bfd.Saved) bool {
-			return s.Local.WithZone("") == t.Local.WithZone("") && s.Remote.WithZone("") == t.Remote.WithZone("")
-		})
-	})
-	if err != nil {
-		l.log.Warn("a resumed BFD session is still said to be suspended", zap.Error(err))
-	}
-	return &watch{l, session, t.Peer.Title()}, nil
+	w.mu.Lock()
+	w.session = session
+	w.mu.Unlock()
+	w.keep() // one that was resumed may be resumed again
+	return w, nil
 }
 
 func parameters(b bgp.BFD) bfd.Parameters {
@@ -123,26 +133,63 @@ func translate(s bfd.Status) bgp.LivenessStatus {
 // watch is one peer's session.
 type watch struct {
 	liveness *liveness
-	session  *bfd.Session
-	peer     string
+	target   bgp.Target
+
+	mu      sync.Mutex
+	session *bfd.Session // nil while it is being opened
+	over    bool         // what the file says is the last word
 }
 
 func (w *watch) Set(b bgp.BFD) {
 	if err := w.session.Set(parameters(b)); err != nil {
-		w.liveness.log.Error("changing BFD's parameters", zap.String("peer", w.peer), zap.Error(err)) // the peer's are valid
+		w.liveness.log.Error("changing BFD's parameters", zap.String("peer", w.target.Peer.Title()), zap.Error(err)) // the peer's are valid
 	}
+}
+
+// keep has the file say what a process has to know that follows this one if it is killed now.
+func (w *watch) keep() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.session == nil || w.over {
+		return
+	}
+	saved, err := w.session.Snapshot()
+	w.complain("BFD is not resumed if this process is killed", w.write(saved, err))
 }
 
 func (w *watch) Suspend() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	saved, err := w.session.Suspend(ctx)
-	if err == nil {
-		err = w.liveness.update(func(all []bfd.Saved) []bfd.Saved { return append(all, saved) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	if fault := w.write(saved, err); fault != nil {
+		err = fault
 	}
-	if err != nil && !errors.Is(err, bfd.ErrNotUp) {
-		w.liveness.log.Warn("BFD is not resumed by the next process", zap.String("peer", w.peer), zap.Error(err))
+	if !errors.Is(err, bfd.ErrNotUp) {
+		w.complain("BFD is not resumed by the next process", err)
 	}
 }
 
-func (w *watch) Close() { w.session.Close() }
+func (w *watch) Close() {
+	w.session.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	w.complain("a closed BFD session is still said to be up", w.liveness.replace(w.target))
+}
+
+// write has the file say what is saved, or nothing where that failed.
+func (w *watch) write(saved bfd.Saved, failed error) error {
+	if failed != nil {
+		return w.liveness.replace(w.target)
+	}
+	return w.liveness.replace(w.target, saved)
+}
+
+func (w *watch) complain(what string, err error) {
+	if err != nil {
+		w.liveness.log.Warn(what, zap.String("peer", w.target.Peer.Title()), zap.Error(err))
+	}
+}

@@ -3,23 +3,20 @@ package main
 
 import (
 	"context"
-	"net/netip"
+	"net"
 	"os"
 	"runtime/debug"
+	"sync"
+	"time"
 
 	"go.uber.org/zap"
-	"k8s.io/client-go/kubernetes"
 
-	"github.com/kontena/network-lb/bgp"
-	"github.com/kontena/network-lb/bgp/discard"
-	"github.com/kontena/network-lb/bgp/gobgp"
-	"github.com/kontena/network-lb/bgp/neigh"
+	"github.com/kontena/network-lb/announce/members"
 	"github.com/kontena/network-lb/cmd/internal/process"
 	"github.com/kontena/network-lb/kube/serve"
 	"github.com/kontena/network-lb/kube/speaker"
 	"github.com/kontena/network-lb/layer2"
 	"github.com/kontena/network-lb/layer2/rawsock"
-	"github.com/kontena/network-lb/layer2/subnets"
 )
 
 const summary = "announces the addresses of Services from its node, by ARP and NDP or by BGP."
@@ -28,6 +25,10 @@ var options = []process.Option{
 	{Name: "node-name", Required: true, Usage: "name of the node that the process runs on"},
 	{Name: "pod-name", Usage: "name of the Pod that the process runs in, to tell a restart from an end; empty: there is none"},
 	{Name: "state", Usage: "folder that outlives the process but not the node's boot; empty: none, and routers drop the routes when the process restarts"},
+	{Name: "membership", Default: "network-lb-membership", Usage: "name of the Secret with the keys by which the speakers know each other"},
+	{Name: "secrets", Usage: "folder with the content of the Secrets that the speaker reads, each in a folder of its name, for the time before the API server answers; empty: none"},
+	{Name: "drain-slots", Usage: "name of the Leases by which nodes drain, without the number at the end (-0, -1 ...); empty: any number may do so at a time"},
+	{Name: "grace-period", Default: "60s", Usage: "how long the process may take to end, as its Pod has it: time to have other nodes take over if it ends for good"},
 	{Name: "pods", Default: "app.kubernetes.io/name=kontena-network-lb,app.kubernetes.io/component=speaker", Usage: "label selector of the speakers' Pods"},
 	{Name: "listen", Default: ":17472", Usage: "address of /healthz, /readyz and /metrics; empty: none"},
 	{Name: "status-listen", Default: "127.0.0.1:17473", Usage: "address of /status; empty: none"},
@@ -36,13 +37,17 @@ var options = []process.Option{
 func main() {
 	// It is on every node, and idle nearly always: memory counts for more there than the time to tidy it up.
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(25)
 	}
 	os.Exit(process.Main("speaker", summary, options, run))
 }
 
 func run(ctx context.Context, v process.Values, log *zap.Logger) error {
-	client, err := process.Client(v, "network-lb-speaker")
+	grace, err := gracePeriod(v)
+	if err != nil {
+		return err
+	}
+	client, err := process.Cluster(v, "network-lb-speaker")
 	if err != nil {
 		return err
 	}
@@ -54,66 +59,25 @@ func run(ctx context.Context, v process.Values, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	responder := layer2.NewResponder(transport, layer2.Options{Logger: log.Named("layer2")})
+	var told relay
+	responder := layer2.NewResponder(transport, layer2.Options{Logger: log.Named("layer2"), OnConflict: told.conflict})
 	defer responder.Close()
-	sameBoot, err := speaker.SameBoot(v["state"])
-	if err != nil {
-		log.Warn("routers are not asked to keep the routes of the last run", zap.Error(err))
-	}
-	bootID, err := speaker.BootID()
-	if err != nil {
-		log.Warn("the report does not say which boot it is of", zap.Error(err))
-	}
-	var resolver neigh.Resolver
-	engine := gobgp.New(gobgp.Options{NodeName: v["node-name"], Local: resolver.Local, Restarting: sameBoot, Logger: log.Named("bgp")})
-	liveness := newLiveness(v["state"], log.Named("bfd"))
-	defer liveness.manager.Close() // those that are watched at the end are suspended or closed by then
-	routes := bgp.NewSpeaker(engine, bgp.Options{Liveness: liveness, Logger: log.Named("bgp")})
-	refused := new(discard.Routes)
-	defer func() {
-		keep := keepRoutes(client, v, log)
-		if routes.Close(keep); keep {
-			return
-		}
-		if err := refused.Set(nil); err != nil {
-			log.Warn("discard routes are left behind", zap.Error(err))
-		}
-	}()
-	go func() {
-		if err := resolver.Watch(ctx, engine.AddressesChanged); err != nil {
-			log.Warn("next hops will not follow the node's addresses", zap.Error(err))
-		}
-	}()
+	followed := sync.OnceValue(func() error { return followed(client, v) })
+	routing := newRouting(ctx, v, log)
+	keep := sync.OnceValue(func() bool { return keepRoutes(followed(), log) })
+	defer func() { routing.close(keep()) }()
 	s := speaker.New(speaker.Options{
-		Client: client, Node: v["node-name"], Namespace: v["namespace"], Pods: v["pods"],
-		LastGood: v["last-good"], File: v["config"], Routes: routes, Claims: responder, Discards: refused, Logger: log,
-		Reports: reports, BootID: bootID, Network: network,
-		Prefer: func(own []netip.Addr) {
-			if resolver.Prefer(own) {
-				engine.AddressesChanged()
-			}
-		},
+		Client: client, Node: v["node-name"], Namespace: v["namespace"], Pods: v["pods"], LastGood: v["last-good"], File: v["config"],
+		Routes: routing.routes, Discards: &routing.discards, Prefer: routing.prefer,
+		Claims: responder, Neighbours: responder, Links: transport.Links,
+		Dial: new(net.Dialer).DialContext, SameBoot: routing.sameBoot, Restarting: followed,
+		Join: members.Open, Keys: v["membership"], Mounted: v["secrets"], State: v["state"],
+		DrainSlots: v["drain-slots"], Ending: func() time.Duration { return remaining(v, grace, keep) },
+		Reports: reports, BootID: bootID(log), Network: network, Logger: log,
 	})
+	told.to.Store(s)
 	return serve.Beside(ctx, serve.Options{
 		Listen: v["listen"], StatusListen: v["status-listen"],
-		Ready: s.Ready, Status: func() any { return s.Status() }, Metrics: s.Metrics(),
+		Ready: s.Ready, Remark: s.Remark, Status: func() any { return s.Status() }, Metrics: s.Metrics(),
 	}, s.Run)
-}
-
-// keepRoutes says whether another speaker is about to follow this one, so that the routers may keep its routes.
-func keepRoutes(client kubernetes.Interface, v process.Values, log *zap.Logger) bool {
-	if v["state"] == "" {
-		return false // the next one could not tell its routers that nothing has happened
-	}
-	why := speaker.Restarting(context.Background(), client, v["namespace"], v["pod-name"], v["node-name"])
-	if why != nil {
-		log.Info("routers are told to drop the routes", zap.String("reason", why.Error()))
-	}
-	return why == nil
-}
-
-// network returns the subnets that the node is in and its gateways, but for those of container networks.
-func network() ([]netip.Prefix, []netip.Addr, error) {
-	n, err := subnets.Read(layer2.ContainerInterfaces)
-	return n.Subnets, n.Gateways, err
 }

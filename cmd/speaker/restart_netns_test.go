@@ -110,6 +110,33 @@ func TestNetnsKilledSpeaker(t *testing.T) {
 	s.dies(since, events)
 }
 
+// TestNetnsKilledInTime has another speaker there before BFD has missed the one that was killed: neither router's kernel
+// sees anything of it.
+func TestNetnsKilledInTime(t *testing.T) {
+	const interval, multiplier = time.Second, 5
+	slow := bgp.BFD{Enabled: true, Receive: interval, Transmit: interval, Multiplier: multiplier}
+	for _, m := range routers.Makers {
+		t.Run(string(m), func(t *testing.T) {
+			t.Parallel()
+			s := newStation(t, m)
+			s.start(fresh, slow)
+			s.up(interval, multiplier)
+			events := nstest.ListenForRoutes(t, s.router, "eth0")
+			s.kill()
+			<-time.After(time.Second)
+			s.start(restarting, slow)
+			s.up(interval, multiplier)
+			<-time.After(multiplier * interval) // whatever it has missed would be found by then
+			s.untouched(events)
+			for _, l := range s.look() {
+				if l.BFD.Ups != 0 && l.BFD.Downs != 0 || l.Theirs.Falls != 0 {
+					t.Errorf("%s has fallen: %+v", l.Name, l)
+				}
+			}
+		})
+	}
+}
+
 // TestNetnsDeadNode cuts the node's links, behind a switch and a gateway: nothing but silence tells the router.
 func TestNetnsDeadNode(t *testing.T) {
 	eachRouter(t, func(t *testing.T, s *station) {

@@ -47,7 +47,7 @@ var rooms = []room{
 	{path: "config", why: "it is the validated intent, of values alone", own: []string{"selector", "ipam", "bgp", "layer2", "announce"},
 		libs: []string{"go.yaml.in/yaml/v3"}},
 	{path: "kube", why: "Kubernetes' types stop here, and sockets and GoBGP stay out",
-		own:  []string{"selector", "ipam", "bgp", "layer2", "announce", "config", "kube/..."},
+		own:  []string{"selector", "ipam", "bgp", "layer2", "layer2/layer2test", "announce", "announce/members", "announce/members/memberstest", "config", "kube/..."},
 		libs: []string{"k8s.io", "github.com/prometheus", "go.uber.org/zap"}},
 	{path: "cmd", why: "it wires everything together", own: []string{"..."}, libs: []string{""}},
 	{path: "charts/kontena-network-lb", why: "its tests compare what it renders with config and the reports", own: []string{"config", "kube/reports"},

@@ -25,8 +25,8 @@ const (
 // then those of nodes that came near to announcing it.
 var telling = []announce.Reason{
 	announce.NotConfigured, announce.NotAllocated, announce.NoEndpoints, announce.NoSession, announce.NoInterface,
-	announce.NoLocalEndpoints, announce.NodeDraining, announce.NodeNetworkUnavailable, announce.NodeOutOfService,
-	announce.NodeNotSelected, announce.NodeExcluded, announce.NotOwner,
+	announce.NoLocalEndpoints, announce.DataPathNotReady, announce.NodeDraining, announce.NodeNetworkUnavailable, announce.NodeOutOfService,
+	announce.NodeNotSelected, announce.NodeExcluded, announce.BeyondMaxNodes, announce.NotOwner,
 }
 
 // tells is the place of a reason among those; one that this version does not know comes before the last.

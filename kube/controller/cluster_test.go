@@ -305,7 +305,7 @@ func (c *cluster) start(identity string) *replica { return c.startWith(identity,
 func (c *cluster) startWith(identity string, client kubernetes.Interface) *replica {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &replica{stop: stop, done: make(chan struct{}), Controller: New(Options{
-		Client: client, Namespace: "system", ConfigMap: "config", LastGood: "last-good", Lease: "lease", Identity: identity,
+		Client: client, Namespace: "system", ConfigMap: "config", LastGood: "last-good", Membership: "members", Lease: "lease", Identity: identity,
 		Reports: c.dynamic, ClusterRole: "controller", Pods: c.pods,
 	})}
 	go func() {

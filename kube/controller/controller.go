@@ -5,6 +5,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -44,6 +45,8 @@ type Options struct {
 	// ConfigMap names the configuration, and LastGood the Secret for the accepted copy of it; File, if set, takes the
 	// place of both.
 	ConfigMap, LastGood, File string
+	// Membership names the Secret for the key by which the speakers know each other; empty: somebody else sees to that.
+	Membership string
 	// Lease names the Lease by which one of several replicas leads, and Identity this replica in it.
 	Lease, Identity string
 	// Reports writes the AddressPools and reads the Speakers; nil: there are none, releases are not remembered when the
@@ -68,6 +71,9 @@ type Controller struct {
 	queue    workqueue.TypedRateLimitingInterface[string]
 	speakers *speakers
 
+	quarantine quarantine
+	told       map[told]bool // of attend alone; nil: it has not looked yet
+
 	look chan struct{} // something has changed in documents
 	gate sync.RWMutex  // held by who assigns addresses, and alone by who replaces the pools
 
@@ -75,13 +81,15 @@ type Controller struct {
 
 	mu        sync.Mutex
 	documents documents
-	leading   bool             // this replica has the Lease
-	allocator *ipam.Allocator  // nil before this replica has adopted what the cluster has
-	reporter  *reporter        // like allocator
-	lost      map[string]error // why a Service has lost an address, until it is told
-	doubts    map[string]doubt // what the reports say of a Service, and its condition does not yet
-	held      bool             // Services without an address wait for the speakers' first reports
-	cidrs     cache.Store      // of all ServiceCIDRs; nil where there are none
+	leading   bool                      // this replica has the Lease
+	allocator *ipam.Allocator           // nil before this replica has adopted what the cluster has
+	reporter  *reporter                 // like allocator
+	lost      map[string]error          // why a Service has lost an address, until it is told
+	doubts    map[string]doubt          // what the reports say of a Service, and its condition does not yet
+	given     map[netip.Addr]ipam.Owner // addresses that this process gave, and that nobody was heard to announce since
+	alarms    map[string]string         // why addresses of pools are not avoided, although others have them, by the pools
+	held      bool                      // Services without an address wait for the speakers' first reports
+	cidrs     cache.Store               // of all ServiceCIDRs; nil where there are none
 }
 
 // New returns a controller that does nothing before Run.
@@ -91,7 +99,8 @@ func New(o Options) *Controller {
 	}
 	retry := workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)
 	c := &Controller{
-		opts: o, log: o.Logger, counts: newCounts(), lost: map[string]error{}, doubts: map[string]doubt{}, look: make(chan struct{}, 1),
+		opts: o, log: o.Logger, counts: newCounts(), lost: map[string]error{}, doubts: map[string]doubt{}, given: map[netip.Addr]ipam.Owner{},
+		look:   make(chan struct{}, 1),
 		events: events.NewPoster(o.Client, "network-lb-controller", o.Identity, o.Logger),
 		informer: coreinformers.NewServiceInformer(o.Client, metav1.NamespaceAll, 0,
 			cache.Indexers{byAddress: shownAddresses, cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
@@ -149,6 +158,7 @@ func (c *Controller) handOver(except string, change func() []ipam.Change) {
 		c.reporting().changed(changes)
 	}
 	for _, ch := range changes {
+		c.give(ch)
 		if ch.Lost != nil {
 			c.mu.Lock()
 			c.lost[string(ch.Owner)] = ch.Lost

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontena/network-lb/config"
 	"github.com/kontena/network-lb/ipam"
+	"github.com/kontena/network-lb/kube/api/clientset"
 	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/kube/objects"
 )
@@ -64,13 +65,13 @@ func (c *Controller) follow(ctx context.Context) error {
 		return nil
 	}
 	written := document.InConfigMap(c.opts.Namespace, c.opts.ConfigMap)
-	err := document.Follow(ctx, c.opts.Client, written, func(v document.Version) {
+	err := document.Follow(ctx, clientset.Client(c.opts.Client), written, func(v document.Version) {
 		c.learn(func(d *documents) { d.written = &v })
 	})
 	if err != nil {
 		return err
 	}
-	return document.Follow(ctx, c.opts.Client, c.copyPlace(), func(v document.Version) { c.learn(func(d *documents) { d.see(v) }) })
+	return document.Follow(ctx, clientset.Client(c.opts.Client), c.copyPlace(), func(v document.Version) { c.learn(func(d *documents) { d.see(v) }) })
 }
 
 // see takes over what the Secret shows, unless something newer is known, which this replica has written itself.
@@ -130,7 +131,7 @@ func (c *Controller) findBase(ctx context.Context) (*document.Version, time.Dura
 		return c.known().written, 0
 	}
 	// What this replica has seen may be older than what its predecessor has accepted.
-	kept, err := document.Read(ctx, c.opts.Client, c.copyPlace())
+	kept, err := document.Read(ctx, clientset.Client(c.opts.Client), c.copyPlace())
 	if err != nil {
 		if ctx.Err() == nil {
 			c.log.Warn("beginning to lead", zap.Error(err))

@@ -135,6 +135,11 @@ func (c *Controller) lead(ctx context.Context) error {
 		c.leading, c.allocator, c.reporter, c.documents.force, c.documents.refusal = false, nil, nil, nil, nil
 		c.mu.Unlock()
 	}()
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	keeping.Go(func() { c.keepKey(ctx) })
 	err := c.fresh(ctx)
 	if ctx.Err() != nil {
 		return nil // an end, not a failure

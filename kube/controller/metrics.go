@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,11 @@ var (
 		"Addresses in the pool.", []string{"pool", "family"}, nil)
 	inUseDesc = prometheus.NewDesc("network_lb_pool_addresses_in_use",
 		"Addresses of the pool that a Service has.", []string{"pool", "family"}, nil)
+	quarantineDesc = prometheus.NewDesc("network_lb_pool_quarantine",
+		"Addresses of the pool that are given to nobody for ten minutes, because another machine has them.", []string{"pool"}, nil)
+	alarmDesc = prometheus.NewDesc("network_lb_pool_conflict_alarm",
+		"1 if addresses of the pool that another machine has are not avoided, although conflict_probe says so: there are too many.",
+		[]string{"pool"}, nil)
 	pendingDesc = prometheus.NewDesc("network_lb_services_pending",
 		"Services that wait for an address, by the reason in their condition.", []string{"reason"}, nil)
 	silentDesc = prometheus.NewDesc("network_lb_services_not_announced",
@@ -23,7 +29,8 @@ var (
 )
 
 // What is read anew for each scrape, and what is counted as it happens.
-var gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, leadingDesc, sizeDesc, inUseDesc, pendingDesc, silentDesc}
+var gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, leadingDesc, sizeDesc, inUseDesc, quarantineDesc, alarmDesc,
+	pendingDesc, silentDesc}
 
 // Descs describe all of the controller's metrics.
 var Descs = append(gaugeDescs, newCounts().descs()...)
@@ -99,6 +106,13 @@ func (c *Controller) measure(set serve.Gauge) {
 		size, _ := u.Size.Float64()
 		set(sizeDesc, size, u.Pool, u.Family.String())
 		set(inUseDesc, float64(u.InUse), u.Pool, u.Family.String())
+	}
+	for _, p := range documents.force.Config.Pools {
+		if p.Layer2 {
+			inside := slices.DeleteFunc(c.quarantine.list(), func(q quarantined) bool { return !p.Contains(q.addr) })
+			set(quarantineDesc, float64(len(inside)), p.Name)
+			set(alarmDesc, serve.Truth(c.alarmOf(p.Name) != ""), p.Name)
+		}
 	}
 	pending, silent := map[string]float64{}, map[string]float64{}
 	class := documents.force.Config.LoadBalancerClass

@@ -121,23 +121,24 @@ func (c *Controller) exclusions(cfg config.Config) []exclusion {
 	return slices.CompactFunc(all, func(a, b exclusion) bool { return a.Range == b.Range })
 }
 
-// never returns the addresses that are never assigned, in order.
-func (c *Controller) never(cfg config.Config) []ipam.Range { return rangesOf(c.exclusions(cfg)) }
-
-func rangesOf(all []exclusion) (ranges []ipam.Range) {
-	for _, e := range all {
+// never returns the addresses that are not assigned now: those that never are, and those in quarantine.
+func (c *Controller) never(cfg config.Config) (ranges []ipam.Range) {
+	for _, e := range c.exclusions(cfg) {
 		ranges = append(ranges, e.Range)
 	}
-	return ranges
+	return append(ranges, c.quarantine.ranges()...)
 }
 
-// exclude keeps what is never assigned up to date until ctx ends. It also ends the wait for the speakers' first reports,
-// once what they say is never assigned.
+// exclude keeps what is never assigned up to date until ctx ends, and so what is not because another machine has it. It
+// also ends the wait for the speakers' first reports, once what they say is never assigned.
 func (c *Controller) exclude(ctx context.Context) {
 	warned := map[string]bool{}
 	var told []unassignable // nil: nothing was looked at yet
 	for {
 		var again <-chan time.Time
+		if end := c.quarantine.end(); !end.IsZero() {
+			again = time.After(time.Until(end))
+		}
 		if c.awaiting() {
 			again = time.After(spreadInterval)
 		}
@@ -153,8 +154,10 @@ func (c *Controller) exclude(ctx context.Context) {
 		all := c.exclusions(cfg)
 		var err error
 		c.handOver("", func() (changes []ipam.Change) {
-			changes, err = c.current().SetNever(rangesOf(all))
-			return changes
+			if changes, err = c.current().SetNever(c.never(cfg)); err != nil {
+				return changes
+			}
+			return append(changes, c.attend(cfg)...)
 		})
 		c.gate.RUnlock()
 		if err != nil {

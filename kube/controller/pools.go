@@ -77,6 +77,12 @@ func (c *Controller) poolReports() (all []reports.AddressPool, expiry time.Time)
 			r.Status.Unassignable = append(r.Status.Unassignable, reports.Unassignable{Service: u.service.Key(), Address: u.addr.String(), Why: u.what})
 		}
 	}
+	for _, q := range c.quarantine.list() {
+		name, _ := allocator.PoolOf(q.addr)
+		if r := byName[name]; r != nil {
+			r.Status.Quarantine = append(r.Status.Quarantine, q.report())
+		}
+	}
 	for i, p := range force.Config.Pools {
 		all[i].Status.Remembered = latest(all[i].Status.Remembered)
 		for _, r := range all[i].Status.Remembered {

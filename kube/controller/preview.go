@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kontena/network-lb/config"
+	"github.com/kontena/network-lb/kube/api/clientset"
 	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/kube/objects"
 )
@@ -20,7 +21,7 @@ var ErrRefused = errors.New("the controller would refuse it")
 // ErrRefused and names each Service that would lose its address, as the event on the ConfigMap would. Any other error
 // is the API server's, and says nothing about the document. Where nothing was accepted yet, nothing can be lost.
 func Preview(ctx context.Context, client kubernetes.Interface, accepted document.Place, next config.Config) error {
-	now, err := document.Read(ctx, client, accepted)
+	now, err := document.Read(ctx, clientset.Client(client), accepted)
 	if err != nil || now.Err != nil && now.Text == "" && now.Generation == 0 {
 		return err
 	}

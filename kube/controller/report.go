@@ -57,7 +57,8 @@ type reporter struct {
 	keeps    map[string]config.Pool                // the pools that remember releases
 }
 
-// remembered returns the releases in the reports. One that a hand has spoilt is left out.
+// remembered returns the releases in the reports, and has the addresses that are in quarantine there stay so. What a hand
+// has spoilt is left out.
 func (r *reporter) remembered(list *unstructured.UnstructuredList) []ipam.Remembered {
 	var all []ipam.Remembered
 	for i := range list.Items {
@@ -69,6 +70,7 @@ func (r *reporter) remembered(list *unstructured.UnstructuredList) []ipam.Rememb
 			r.c.log.Warn("what was remembered is lost", zap.Error(err))
 			continue
 		}
+		r.c.quarantine.restore(pool.Status.Quarantine)
 		for _, m := range pool.Status.Remembered {
 			if addr, err := netip.ParseAddr(m.Address); err == nil {
 				all = append(all, ipam.Remembered{Owner: ipam.Owner(m.Service), Address: addr, Released: m.Time.Time})
@@ -187,6 +189,7 @@ func (r *reporter) tell() {
 func (r *reporter) run(ctx context.Context) {
 	if !r.begun {
 		r.c.current().Remember(r.begin(ctx))
+		r.c.rangesChanged() // for what is in quarantine
 	}
 	if !r.begun {
 		return

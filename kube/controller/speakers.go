@@ -43,6 +43,7 @@ type speaker struct {
 	layer2, bgp reports.Set
 	not         []silence
 	never       []exclusion
+	conflicts   []conflict
 }
 
 // silence is what a node does not announce for a reason.
@@ -141,6 +142,7 @@ func (sp *speakers) read(node string, s reports.SpeakerStatus) *speaker {
 	out := &speaker{
 		ours: s.Installation == reports.Installation(sp.c.opts.Namespace, sp.c.opts.LastGood), written: s.Written.Time,
 		layer2: s.Layer2.Set(), never: networkExclusions(node, s.Subnets, s.Gateways),
+		conflicts: conflictsOf(node, s.Conflicts),
 	}
 	if s.BGP != nil {
 		out.bgp = s.BGP.Set()

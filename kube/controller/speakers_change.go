@@ -24,17 +24,26 @@ func (sp *speakers) change(node string, now *speaker) {
 		sp.absent(node)
 	}
 	sp.mu.Unlock()
-	if !slices.Equal(neverOf(before), neverOf(now)) {
+	sp.c.heard(now)
+	if !slices.Equal(before.excludes(), now.excludes()) || !slices.Equal(before.disputes(), now.disputes()) {
 		sp.c.rangesChanged()
 	}
 	sp.rouse()
 }
 
-func neverOf(s *speaker) []exclusion {
+// excludes and disputes are what a report says is never assigned, and which conflicts there are; of no report nothing.
+func (s *speaker) excludes() []exclusion {
 	if s == nil {
 		return nil
 	}
 	return s.never
+}
+
+func (s *speaker) disputes() []conflict {
+	if s == nil {
+		return nil
+	}
+	return s.conflicts
 }
 
 // ready notes on which node a speaker's Pod is Ready; empty: on none.

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/kontena/network-lb/kube/api/clientset"
 )
 
 const good = "address_pools: [{name: main, protocol: layer2, addresses: [10.0.0.0/24]}]\n"
@@ -33,7 +35,7 @@ func (f *follower) start() {
 	f.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	f.t.Cleanup(stop)
-	if err := Follow(ctx, f.client, f.place, func(v Version) { f.told = append(f.told, v) }); err != nil {
+	if err := Follow(ctx, clientset.Client(f.client), f.place, func(v Version) { f.told = append(f.told, v) }); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -147,13 +149,13 @@ func TestGeneration(t *testing.T) {
 	inBubble(t, InSecret("system", "config"), func(f *follower) {
 		for text, want := range map[string]int64{"12": 12, "nonsense": 0, "": 0} {
 			f.put(map[string]string{Key: good, GenerationKey: text})
-			v, err := Read(f.t.Context(), f.client, f.place)
+			v, err := Read(f.t.Context(), clientset.Client(f.client), f.place)
 			if err != nil || v.Err != nil || v.Generation != want {
 				f.t.Errorf("%q: generation %d (%v, %v), want %d", text, v.Generation, v.Err, err, want)
 			}
 		}
 		f.put(nil)
-		if v, err := Read(f.t.Context(), f.client, f.place); err != nil || v.Err == nil {
+		if v, err := Read(f.t.Context(), clientset.Client(f.client), f.place); err != nil || v.Err == nil {
 			f.t.Errorf("without a Secret: %+v, %v", v, err)
 		}
 	})
@@ -162,11 +164,11 @@ func TestGeneration(t *testing.T) {
 func TestRead(t *testing.T) {
 	for _, place := range []Place{InConfigMap("system", "config"), InSecret("system", "config")} {
 		inBubble(t, place, func(f *follower) {
-			if v, err := Read(f.t.Context(), f.client, place); err != nil || v.Err == nil || !strings.Contains(v.Err.Error(), "there is no "+place.kind) {
+			if v, err := Read(f.t.Context(), clientset.Client(f.client), place); err != nil || v.Err == nil || !strings.Contains(v.Err.Error(), "there is no "+place.kind) {
 				f.t.Errorf("%s: %+v, %v; want that there is none", place, v, err)
 			}
 			f.put(document(good))
-			if v, err := Read(f.t.Context(), f.client, place); err != nil || v.Text != good || v.Object.Kind != place.kind {
+			if v, err := Read(f.t.Context(), clientset.Client(f.client), place); err != nil || v.Text != good || v.Object.Kind != place.kind {
 				f.t.Errorf("%s: %+v, %v", place, v, err)
 			}
 		})

@@ -9,10 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/kontena/network-lb/kube/api"
 )
 
 // Place is an object that holds a document.
@@ -29,16 +28,12 @@ func (p Place) String() string { return fmt.Sprintf("the %s %s/%s", p.kind, p.na
 
 // Follow tells of the document in a place until ctx ends: how it is found, also where there is none, and each time
 // that its object has changed. changed is called from one goroutine at a time.
-func Follow(ctx context.Context, client kubernetes.Interface, p Place, changed func(Version)) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(p.namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", p.name).String()
-		}))
-	var informer cache.SharedIndexInformer // asking the factory for one has it list and watch
+func Follow(ctx context.Context, client api.Client, p Place, changed func(Version)) error {
+	var informer cache.SharedIndexInformer
 	if p.kind == "Secret" {
-		informer = factory.Core().V1().Secrets().Informer()
+		informer = api.Informer(client, client.Secrets(p.namespace), &corev1.Secret{}, api.Named(p.name))
 	} else {
-		informer = factory.Core().V1().ConfigMaps().Informer()
+		informer = api.Informer(client, client.ConfigMaps(p.namespace), &corev1.ConfigMap{}, api.Named(p.name))
 	}
 	var turn sync.Mutex
 	told := false
@@ -56,7 +51,7 @@ func Follow(ctx context.Context, client kubernetes.Interface, p Place, changed f
 	if err != nil {
 		return fmt.Errorf("watching %s: %w", p, err)
 	}
-	factory.Start(ctx.Done())
+	go informer.RunWithContext(ctx)
 	go func() {
 		if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
 			return
@@ -72,13 +67,13 @@ func Follow(ctx context.Context, client kubernetes.Interface, p Place, changed f
 
 // Read reads the document in a place once, as the API server has it now. The error is that of the API server; where
 // the object is not there, or holds no valid document, the version says so.
-func Read(ctx context.Context, client kubernetes.Interface, p Place) (Version, error) {
+func Read(ctx context.Context, client api.Client, p Place) (Version, error) {
 	var o any
 	var err error
 	if p.kind == "Secret" {
-		o, err = client.CoreV1().Secrets(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+		o, err = client.Secrets(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
 	} else {
-		o, err = client.CoreV1().ConfigMaps(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+		o, err = client.ConfigMaps(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
 	}
 	switch {
 	case apierrors.IsNotFound(err):
@@ -87,6 +82,14 @@ func Read(ctx context.Context, client kubernetes.Interface, p Place) (Version, e
 		return Version{}, fmt.Errorf("reading %s: %w", p, err)
 	}
 	return p.read(o), nil
+}
+
+// Holding returns the version that a Secret with this data is, wherever that is known from; nil is none.
+func (p Place) Holding(data map[string][]byte) Version {
+	if data == nil {
+		return p.none()
+	}
+	return p.read(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: p.name}, Data: data})
 }
 
 // none is the version where there is no object.

@@ -47,8 +47,11 @@ func FromSlice(o *discoveryv1.EndpointSlice) Slice {
 	return s
 }
 
-// Merge adds the counts of several slices of one Service.
+// Merge adds the counts of several slices of one Service. The counts of a single one are that slice's own.
 func Merge(slices ...Slice) map[string]announce.Endpoints {
+	if len(slices) == 1 {
+		return slices[0].Nodes
+	}
 	out := map[string]announce.Endpoints{}
 	for _, s := range slices {
 		for node, e := range s.Nodes {

@@ -9,6 +9,9 @@ import (
 	"github.com/kontena/network-lb/announce"
 )
 
+// DrainAnnotation has a Node emptied, whatever its value, but for an empty one and "false".
+const DrainAnnotation = Prefix + "drain"
+
 // FromNode translates a Node. Whether a speaker runs there is not for the Node to say: see Speaker.
 func FromNode(o *corev1.Node) announce.Node {
 	n := announce.Node{Name: o.Name, Labels: o.Labels}
@@ -28,8 +31,21 @@ func FromNode(o *corev1.Node) announce.Node {
 			n.NetworkUnavailable = c.Status == corev1.ConditionTrue
 		}
 	}
+	n.Weight, _ = NodeWeight(o) // its error is for who reports it
+	n.Drain = o.Annotations[DrainAnnotation] != "" && o.Annotations[DrainAnnotation] != "false"
+	for _, t := range o.Spec.Taints {
+		n.Taints = append(n.Taints, t.Key)
+	}
 	n.OutOfService = slices.ContainsFunc(o.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
 	return n
+}
+
+// SpeakerNode returns the node of a speaker Pod, whatever becomes of it; empty: it has none yet, or has ended.
+func SpeakerNode(o *corev1.Pod) string {
+	if o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed {
+		return ""
+	}
+	return o.Spec.NodeName
 }
 
 // Speaker returns the node on which a speaker Pod is able to announce: it is Ready and not on its way out.

@@ -202,10 +202,23 @@ func TestFromNode(t *testing.T) {
 	}
 	want := announce.Node{
 		Name: "a", Labels: map[string]string{"rack": "1"}, Ready: true, NetworkUnavailable: true, OutOfService: true,
+		Taints:      []string{"node.kubernetes.io/out-of-service"},
 		InternalIPs: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")},
 	}
 	if got := FromNode(o); !reflect.DeepEqual(got, want) {
 		t.Errorf("FromNode = %+v, want %+v", got, want)
+	}
+}
+
+func TestDrainAnnotation(t *testing.T) {
+	for value, want := range map[string]bool{"": false, "false": false, "true": true, "by tom": true} {
+		o := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"network-lb.kontena.io/drain": value, "other": "true"}}}
+		if got := FromNode(o).Drain; got != want {
+			t.Errorf("%q: %t", value, got)
+		}
+	}
+	if FromNode(&corev1.Node{}).Drain {
+		t.Error("a node without the annotation drains")
 	}
 }
 

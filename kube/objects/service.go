@@ -5,6 +5,7 @@ package objects
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 var (
 	poolAnnotations      = []string{Prefix + "address-pool", "metallb.io/address-pool", "metallb.universe.tf/address-pool"}
 	addressesAnnotations = []string{Prefix + "load-balancer-ips", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"}
+	rebalanceAnnotations = []string{Prefix + "rebalance"}
 	sharingAnnotations   = []string{Prefix + "allow-shared-ip", "metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"}
 )
 
@@ -54,6 +56,8 @@ type Service struct {
 	Problem   error
 	// Share says with whom it may share an address; zero where it has no sharing key.
 	Share ipam.Share
+	// Rebalance is a word; another one than before moves its addresses to the nodes that come first for them.
+	Rebalance string
 	// Labels are those of the object, not to be changed.
 	Labels map[string]string
 	// Status are the addresses in its status; Foreign counts entries there that are no addresses.
@@ -67,6 +71,15 @@ type Service struct {
 type Condition struct {
 	True            bool
 	Reason, Message string
+}
+
+// Names reports whether a message is about an address that the condition is True for. The message of a condition of ours
+// begins each sentence with the address that it is about.
+func (c *Condition) Names(a netip.Addr) bool {
+	return c != nil && c.True && slices.ContainsFunc(strings.Split(c.Message, "; "), func(sentence string) bool {
+		about, said, _ := strings.Cut(sentence, " ")
+		return about == a.String() && strings.HasPrefix(said, "is announced ") && !strings.Contains(said, " by nobody")
+	})
 }
 
 // Key is the Service's name in the allocator, in logs and in reports: "namespace/name".
@@ -106,6 +119,7 @@ func FromService(o *corev1.Service) Service {
 		s.PrimaryV6 = len(o.Spec.IPFamilies) > 0 && o.Spec.IPFamilies[0] == corev1.IPv6Protocol
 		s.Families, s.Problem = families(o.Spec)
 		_, s.Pool = annotation(o, poolAnnotations)
+		_, s.Rebalance = annotation(o, rebalanceAnnotations)
 		s.Share = share(o)
 		if err := s.request(o); err != nil && s.Problem == nil {
 			s.Problem = err

@@ -40,6 +40,8 @@ type AddressPoolStatus struct {
 	Pending int `json:"pending"`
 	// Remembered are the released addresses that go back to the Service that had them, or to others last.
 	Remembered []Release `json:"remembered,omitempty"`
+	// Quarantine are the addresses that are given to nobody for a while, because another machine has them.
+	Quarantine []Quarantined `json:"quarantine,omitempty"`
 	// Refused are the Services that a document which was refused would take an address of this pool from; the first 100.
 	Refused []Loss `json:"refused,omitempty"`
 	// Unassignable are the Services with an address that would not be assigned anew: a gateway's, say. They keep it. The
@@ -61,6 +63,14 @@ type Release struct {
 	Service string           `json:"service,omitempty"`
 	Address string           `json:"address"`
 	Time    metav1.MicroTime `json:"time"`
+}
+
+// Quarantined is an address that another machine, with that MAC, was found to have by the speaker of a node.
+type Quarantined struct {
+	Address string           `json:"address"`
+	MAC     string           `json:"mac"`
+	Node    string           `json:"node"`
+	Until   metav1.MicroTime `json:"until"`
 }
 
 // Loss is an address that a Service would lose.

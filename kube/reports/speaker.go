@@ -28,6 +28,8 @@ type SpeakerStatus struct {
 	// Generation of the configuration that is in force on the node, and Problem with it or with carrying it out.
 	Generation int64  `json:"generation"`
 	Problem    string `json:"problem,omitempty"`
+	// Drain is how far the node is emptied; absent where nobody wants that.
+	Drain *Drain `json:"drain,omitempty"`
 	// BGP is absent where the node has neither a peer nor an address to announce by BGP.
 	BGP    *BGP   `json:"bgp,omitempty"`
 	Layer2 Layer2 `json:"layer2"`
@@ -40,6 +42,24 @@ type SpeakerStatus struct {
 	Gateways []string `json:"gateways,omitempty"`
 	// Written is when the rest was last found to be another.
 	Written metav1.MicroTime `json:"written"`
+}
+
+// DrainState is what has become of a drain.
+type DrainState string
+
+// The states of a drain.
+const (
+	DrainWaiting DrainState = "Waiting"  // for other nodes to be drained; everything is announced as ever
+	Draining     DrainState = "Draining" // others are to take over
+	Drained      DrainState = "Drained"  // nothing is announced any more
+)
+
+// Drain says how far a node is emptied.
+type Drain struct {
+	State DrainState       `json:"state"`
+	Since metav1.MicroTime `json:"since"`
+	// Reason says what it waits for.
+	Reason string `json:"reason,omitempty"`
 }
 
 // BGP is what a node announces by BGP.
@@ -62,6 +82,29 @@ type Layer2 struct {
 	// KernelAnswers are those of them that the node's kernel answers for too, whoever owns them: they are on a device of
 	// the node (KernelAnswersARP).
 	KernelAnswers *Counted `json:"kernelAnswers,omitempty"`
+	// Membership is how the node's speaker gets on with the others; absent where it does not take part.
+	Membership *Membership `json:"membership,omitempty"`
+}
+
+// Membership is how a speaker gets on with the others, which tell each other what they hold.
+type Membership struct {
+	// Speakers counts those that are expected, this one too.
+	Speakers int `json:"speakers"`
+	// Problem says why this one may not answer, or what is wrong with its keys.
+	Problem string `json:"problem,omitempty"`
+	// Troubles are with others; the first 100, by their nodes' names.
+	Troubles []Trouble `json:"troubles,omitempty"`
+}
+
+// Trouble is what is wrong between a node's speaker and another one.
+type Trouble struct {
+	// Node of the other one; empty where nobody knows whose the machine is that Answers.
+	Node string `json:"node,omitempty"`
+	// Presence is Alive or Lost, or Missing for one that was never met; empty without Node.
+	Presence string `json:"presence,omitempty"`
+	Problem  string `json:"problem,omitempty"`
+	// Answers are the addresses that this node would take, did the other one not answer for them still.
+	Answers *Counted `json:"answers,omitempty"`
 }
 
 // Counted are addresses.
@@ -105,8 +148,10 @@ type Conflict struct {
 	MAC       string `json:"mac"`
 	Interface string `json:"interface,omitempty"`
 	// Speaker is the node whose MAC it is, if it is a fellow speaker's: both answer, and one of them is to stop.
-	Speaker string           `json:"speaker,omitempty"`
-	Time    metav1.MicroTime `json:"time"`
+	Speaker string `json:"speaker,omitempty"`
+	// Probe says that the machine answered when it was asked for the address, before that was first announced.
+	Probe bool             `json:"probe,omitempty"`
+	Time  metav1.MicroTime `json:"time"`
 }
 
 // NotAnnounced is what a node does not announce, by reason.

@@ -22,6 +22,8 @@ type Options struct {
 	Listen, StatusListen string
 	// Ready returns nil when the process does its work, else what it waits for.
 	Ready func() error
+	// Remark is said by /readyz beside "ok", unless it is empty; nil: nothing is.
+	Remark func() string
 	// Status returns what /status shows as JSON.
 	Status func() any
 	// Metrics is what /metrics shows.
@@ -66,6 +68,10 @@ func (o Options) public() http.Handler {
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := o.Ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		if o.Remark != nil && o.Remark() != "" {
+			fmt.Fprintln(w, "ok;", o.Remark())
 			return
 		}
 		fmt.Fprintln(w, "ok")

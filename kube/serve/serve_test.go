@@ -90,6 +90,24 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
+func TestRemark(t *testing.T) {
+	o := options(t)
+	var remark atomic.Value
+	o.Remark = func() string { return remark.Load().(string) }
+	err := Beside(t.Context(), o, func(context.Context) error {
+		for said, want := range map[string]string{"": "ok\n", "on one leg": "ok; on one leg\n"} {
+			remark.Store(said)
+			if code, _, body := get(t, "http://"+o.Listen+"/readyz"); code != 200 || body != want {
+				t.Errorf("%d %q, want %q", code, body, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("Beside = %v", err)
+	}
+}
+
 func TestStatusThatIsNoJSON(t *testing.T) {
 	o := options(t)
 	o.Status = func() any { return func() {} }

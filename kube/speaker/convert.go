@@ -16,7 +16,8 @@ func pools(cfg config.Config) []announce.Pool {
 	var out []announce.Pool
 	for _, p := range cfg.Pools {
 		out = append(out, announce.Pool{
-			Name: p.Name, Addresses: p, Layer2: p.Layer2, BGP: p.BGP, Advertisements: p.Advertisements,
+			Name: p.Name, Addresses: p, Layer2: p.Layer2, BGP: p.BGP, Advertisements: p.Advertisements, Interfaces: p.Interfaces,
+			AnswerPing: p.AnswerPing, Nodes: p.NodeSelectors,
 		})
 	}
 	return out

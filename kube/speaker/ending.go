@@ -10,10 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
+
+	"github.com/kontena/network-lb/kube/api"
 )
 
 // endingTimeout is how long a process that ends asks the API server why.
@@ -26,7 +27,7 @@ var errEnding = errors.New("it is not a restart")
 // its routes meanwhile: its DaemonSet lives and still wants a Pod on the Node, and the Node is well. An API server that
 // does not answer within a second is taken for a yes, because nothing is worse than to drop what works while it is away.
 // Otherwise the error says why not.
-func Restarting(ctx context.Context, client kubernetes.Interface, namespace, pod, node string) error {
+func Restarting(ctx context.Context, client api.Client, namespace, pod, node string) error {
 	ctx, cancel := context.WithTimeout(ctx, endingTimeout)
 	defer cancel()
 	err := restarting(ctx, client, namespace, pod, node)
@@ -40,15 +41,15 @@ func Restarting(ctx context.Context, client kubernetes.Interface, namespace, pod
 }
 
 // restarting returns an errEnding, nil, or what kept it from finding out.
-func restarting(ctx context.Context, client kubernetes.Interface, namespace, pod, node string) error {
-	n, err := client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+func restarting(ctx context.Context, client api.Client, namespace, pod, node string) error {
+	n, err := client.Nodes().Get(ctx, node, metav1.GetOptions{})
 	if why := nodeEnding(n, err); why != "" {
 		return fmt.Errorf("%w: %s", errEnding, why)
 	}
 	if err != nil || pod == "" {
 		return err
 	}
-	p, err := client.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
+	p, err := client.Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func restarting(ctx context.Context, client kubernetes.Interface, namespace, pod
 		}
 		return nil // only its container ends
 	}
-	set, err := client.AppsV1().DaemonSets(namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+	set, err := client.DaemonSets(namespace).Get(ctx, owner.Name, metav1.GetOptions{})
 	if why := setEnding(set, n, owner, err); why != "" {
 		return fmt.Errorf("%w: %s", errEnding, why)
 	}

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/kontena/network-lb/kube/api/clientset"
 )
 
 // life is what a speaker's life depends on.
@@ -81,7 +83,7 @@ func TestRestarting(t *testing.T) {
 			if l.set != nil {
 				_ = client.Tracker().Add(l.set)
 			}
-			err := Restarting(t.Context(), client, "lb", "speaker-x", "a")
+			err := Restarting(t.Context(), clientset.Client(client), "lb", "speaker-x", "a")
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Restarting = %v, want %q", err, tt.want)
 			}
@@ -94,14 +96,14 @@ func TestRestartingWithoutAnAPIServer(t *testing.T) {
 	client.PrependReactor("*", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("connection refused")
 	})
-	if err := Restarting(t.Context(), client, "lb", "speaker-x", "a"); err != nil {
+	if err := Restarting(t.Context(), clientset.Client(client), "lb", "speaker-x", "a"); err != nil {
 		t.Errorf("refused: %v", err)
 	}
 	client = fake.NewClientset()
 	client.PrependReactor("*", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "a", errors.New("no role"))
 	})
-	if err := Restarting(t.Context(), client, "lb", "speaker-x", "a"); err == nil || !strings.Contains(err.Error(), "knows the speaker no longer") {
+	if err := Restarting(t.Context(), clientset.Client(client), "lb", "speaker-x", "a"); err == nil || !strings.Contains(err.Error(), "knows the speaker no longer") {
 		t.Errorf("forbidden: %v", err)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -113,7 +115,7 @@ func TestRestartingWithoutAnAPIServer(t *testing.T) {
 			return true, nil, context.DeadlineExceeded
 		})
 		began := time.Now()
-		if err := Restarting(ctx, silent, "lb", "speaker-x", "a"); err != nil || time.Since(began) > endingTimeout {
+		if err := Restarting(ctx, clientset.Client(silent), "lb", "speaker-x", "a"); err != nil || time.Since(began) > endingTimeout {
 			t.Errorf("silent: %v after %s", err, time.Since(began))
 		}
 	})

@@ -16,6 +16,12 @@ var (
 		"Addresses that this node announces.", []string{"protocol"}, nil)
 	silentDesc = prometheus.NewDesc("network_lb_addresses_not_announced",
 		"Addresses that this node does not announce and that are not another node's, by reason.", []string{"reason"}, nil)
+	forwardsDesc = prometheus.NewDesc("network_lb_data_path_ready",
+		"1 where the node was seen to forward since it booted; 0: it announces nothing new that another node announces.", nil, nil)
+	staleDesc = prometheus.NewDesc("network_lb_view_stale",
+		"1 while the speaker acts on what the last process on its node has kept, since the API server has not answered from its start on.", nil, nil)
+	drainDesc = prometheus.NewDesc("network_lb_drain",
+		"Always 1, while this node is to be emptied; the label says how far that is: Waiting, Draining or Drained.", []string{"state"}, nil)
 	reportedDesc = prometheus.NewDesc("network_lb_report_writes_total",
 		"Writes of this node's Speaker report that the API server took; a counter.", nil, nil)
 	unreportedDesc = prometheus.NewDesc("network_lb_report_errors_total",
@@ -42,23 +48,24 @@ var (
 
 // What is read anew for each scrape, and what of it is counted.
 var (
-	gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, announcedDesc, silentDesc, sessionDesc, sessionInfoDesc, sinceDesc,
-		wantedDesc, sentDesc, receivedDesc, livenessDesc}
+	gaugeDescs = []*prometheus.Desc{document.StaleDesc, document.GenerationDesc, staleDesc, announcedDesc, silentDesc, forwardsDesc, drainDesc, sessionDesc, sessionInfoDesc,
+		sinceDesc, wantedDesc, sentDesc, receivedDesc, livenessDesc}
 	counterDescs = []*prometheus.Desc{flapsDesc, messagesDesc, reportedDesc, unreportedDesc}
 )
 
 // Descs describe all of the speaker's metrics.
-var Descs = slices.Concat(gaugeDescs, counterDescs)
+var Descs = slices.Concat(gaugeDescs, layer2Gauges, counterDescs, layer2Counters)
 
 // Metrics returns the speaker's metrics; docs/metrics.md lists them.
 func (s *Speaker) Metrics() prometheus.Gatherer {
-	return serve.Readings(gaugeDescs, counterDescs, s.measure)
+	return serve.Readings(slices.Concat(gaugeDescs, layer2Gauges), slices.Concat(counterDescs, layer2Counters), s.measure)
 }
 
 func (s *Speaker) measure(set serve.Gauge) {
 	status := s.Status()
 	set(document.StaleDesc, serve.Truth(status.Config.Problem != ""))
 	set(document.GenerationDesc, float64(status.Config.Generation))
+	set(staleDesc, serve.Truth(status.Stale != nil))
 	announced := map[announce.Protocol]float64{announce.Layer2: 0, announce.BGP: 0}
 	for _, v := range status.Decisions {
 		if v.Reason == "" {
@@ -71,6 +78,10 @@ func (s *Speaker) measure(set serve.Gauge) {
 	for reason, n := range s.silent() {
 		set(silentDesc, float64(n), reason)
 	}
+	set(forwardsDesc, serve.Truth(status.DataPath.Ready))
+	if status.Drain != nil {
+		set(drainDesc, 1, string(status.Drain.State))
+	}
 	if status.Report != nil {
 		set(reportedDesc, float64(status.Report.Written))
 		set(unreportedDesc, float64(status.Report.Failed))
@@ -78,6 +89,10 @@ func (s *Speaker) measure(set serve.Gauge) {
 	for _, p := range status.BGP {
 		measureSession(set, p)
 	}
+	measureLayer2(set, status.Layer2)
+	measureStandIns(set, status)
+	set(occupiedDesc, float64(len(status.Occupied)))
+	s.measureMembers(set, status.Members)
 }
 
 func measureSession(set serve.Gauge, p Session) {

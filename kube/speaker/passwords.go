@@ -7,21 +7,20 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	coreinformers "k8s.io/client-go/informers/core/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/config"
+	"github.com/kontena/network-lb/kube/api"
 )
 
 // passwords follows the Secrets that hold the peers' passwords, each by its name. A password that was known once
-// stays known: a Secret that goes away, or is not valid any more, ends no session.
+// stays known: a Secret that goes away, or is not valid any more, ends no session. Until the API server has told, a
+// Secret counts as it is mounted, if it is.
 type passwords struct {
-	client    kubernetes.Interface
+	client    api.Client
 	namespace string
+	folder    string // where they are mounted
 	changed   func()
 
 	mu      sync.Mutex
@@ -36,8 +35,8 @@ type secret struct {
 	err   error                   // why the Secret as a whole cannot be read
 }
 
-func newPasswords(client kubernetes.Interface, namespace string, changed func()) *passwords {
-	return &passwords{client: client, namespace: namespace, changed: changed, secrets: map[string]*secret{}}
+func newPasswords(o Options, changed func()) *passwords {
+	return &passwords{client: o.Client, namespace: o.Namespace, folder: o.Mounted, changed: changed, secrets: map[string]*secret{}}
 }
 
 // follow follows the Secrets that the peers name, and no others.
@@ -68,9 +67,13 @@ func (p *passwords) stop() { p.follow(nil) }
 func (p *passwords) start(name string) *secret {
 	ctx, end := context.WithCancel(context.Background())
 	s := &secret{end: end, known: map[string]bgp.Password{}, err: fmt.Errorf("the Secret %s/%s has not been read yet", p.namespace, name)}
-	informer := coreinformers.NewFilteredSecretInformer(p.client, p.namespace, 0, nil, func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
-	})
+	switch data, err := mounted(p.folder, name); {
+	case err != nil:
+		s.err = err
+	case data != nil:
+		s.read(data)
+	}
+	informer := api.Informer(p.client, p.client.Secrets(p.namespace), &corev1.Secret{}, api.Named(name))
 	update := func(change func()) {
 		p.mu.Lock()
 		change()
@@ -80,7 +83,7 @@ func (p *passwords) start(name string) *secret {
 	none := func() { s.err = fmt.Errorf("there is no Secret %s/%s", p.namespace, name) }
 	read := func(o any) {
 		if o, ok := o.(*corev1.Secret); ok {
-			update(func() { s.read(o) })
+			update(func() { s.read(o.Data) })
 		}
 	}
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // it fails only where an informer has ended
@@ -103,9 +106,9 @@ func (p *passwords) start(name string) *secret {
 }
 
 // read takes over what is in a Secret.
-func (s *secret) read(o *corev1.Secret) {
+func (s *secret) read(all map[string][]byte) {
 	s.err, s.wrong = nil, map[string]error{}
-	for key, data := range o.Data {
+	for key, data := range all {
 		// A file that a password was written into ends with a newline, which no router's configuration can hold.
 		password := bgp.Password(strings.TrimRight(string(data), "\r\n"))
 		switch err := password.Validate(); {
@@ -118,7 +121,7 @@ func (s *secret) read(o *corev1.Secret) {
 		}
 	}
 	for key := range s.known {
-		if _, there := o.Data[key]; !there {
+		if _, there := all[key]; !there {
 			s.wrong[key] = fmt.Errorf("missing")
 		}
 	}

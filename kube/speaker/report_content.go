@@ -17,9 +17,11 @@ import (
 )
 
 const (
-	// mostNames is how many Services that are not announced a report names, and mostConflicts how many conflicts it has.
+	// mostNames is how many Services that are not announced a report names, and mostConflicts and mostTroubles how many
+	// conflicts and troubles with other speakers it has.
 	mostNames     = 100
 	mostConflicts = 100
+	mostTroubles  = 100
 	// networkInterval is how often the node's subnets are looked at.
 	networkInterval = 30 * time.Second
 	// conflictInterval is how long after it was last heard a conflict is reported.
@@ -31,10 +33,11 @@ type summary struct {
 	up        bool                // every session is Established
 	owned     map[netip.Addr]bool // on layer 2
 	conflicts map[string]bool     // as "address MAC"
+	drain     reports.DrainState
 }
 
 // urgent says that somebody waits to hear what is said now, and was not before: an address has no owner here any more,
-// or another machine has it.
+// another machine has it, or a drain has come further.
 func (s summary) urgent(before summary) bool {
 	for a := range before.owned {
 		if !s.owned[a] {
@@ -46,7 +49,7 @@ func (s summary) urgent(before summary) bool {
 			return true
 		}
 	}
-	return false
+	return s.drain != before.drain
 }
 
 // content makes reports. It is the reporter's own.
@@ -69,7 +72,7 @@ func (c *content) look() (status reports.SpeakerStatus, sum summary, decided boo
 	c.s.mu.Lock()
 	plan, problem := c.s.last, c.s.problem
 	c.s.mu.Unlock()
-	if plan == nil {
+	if plan == nil || c.s.fellows.behind.Load() { // what it held before it restarted it still has
 		return status, sum, false
 	}
 	status.Installation = reports.Installation(c.s.opts.Namespace, c.s.opts.LastGood)
@@ -84,33 +87,39 @@ func (c *content) look() (status reports.SpeakerStatus, sum summary, decided boo
 	claims := c.s.opts.Claims.Status().Claims
 	t := c.tally(plan, sessions, claims)
 	status.BGP = c.bgp(sessions, t)
-	status.Layer2 = reports.Layer2{Owned: len(t.owned), Listed: t.layer2, KernelAnswers: kernelAnswers(claims)}
+	status.Layer2 = reports.Layer2{Owned: len(t.owned), Listed: t.layer2, KernelAnswers: kernelAnswers(claims), Membership: c.s.membership(plan)}
 	status.NotAnnounced = t.notAnnounced
 	status.Subnets, status.Gateways = c.network()
 	sum = summary{up: !slices.ContainsFunc(sessions, down), owned: t.owned, conflicts: map[string]bool{}}
-	status.Conflicts = conflicts(claims)
+	if d := c.s.drain.status(); d != nil {
+		sum.drain = d.State
+		status.Drain = &reports.Drain{State: d.State, Since: metav1.NewMicroTime(d.Since), Reason: d.Reason}
+	}
+	status.Conflicts = conflicts(claims, c.s.caution.taken())
 	for _, one := range status.Conflicts {
 		sum.conflicts[one.Address+" "+one.MAC] = true
 	}
 	return status, sum, true
 }
 
-// conflicts returns the first of those that were heard lately.
-func conflicts(claims []layer2.ClaimStatus) (all []reports.Conflict) {
+// conflicts returns the first of those that were heard lately, and before them the addresses that another machine was
+// found to have before they were announced.
+func conflicts(claims []layer2.ClaimStatus, occupied []Occupied) (all []reports.Conflict) {
+	for _, o := range occupied {
+		all = append(all, reports.Conflict{
+			Address: o.Address.String(), MAC: o.MAC.String(), Interface: o.Interface, Probe: true, Time: metav1.NewMicroTime(o.Found),
+		})
+	}
 	for _, claim := range claims {
 		for _, c := range claim.Conflicts {
-			if time.Since(c.Last) > conflictInterval {
-				continue
-			}
-			all = append(all, reports.Conflict{
-				Address: c.Addr.String(), MAC: c.MAC.String(), Interface: c.Interface, Speaker: c.Speaker, Time: metav1.NewMicroTime(c.First),
-			})
-			if len(all) == mostConflicts {
-				return all
+			if time.Since(c.Last) <= conflictInterval {
+				all = append(all, reports.Conflict{
+					Address: c.Addr.String(), MAC: c.MAC.String(), Interface: c.Interface, Speaker: c.Speaker, Time: metav1.NewMicroTime(c.First),
+				})
 			}
 		}
 	}
-	return all
+	return all[:min(len(all), mostConflicts)]
 }
 
 // kernelAnswers returns the addresses that the kernel answers for too; nil: none.

@@ -52,7 +52,8 @@ func newTally(node string, plan announce.Plan, told func(netip.Addr) bool, homel
 	t.bgp, t.layer2 = list(announced, all), list(t.owned, all)
 	t.notAnnounced = counted(verdicts, func(v announce.Verdict) bool {
 		here := v.Protocol == announce.Layer2 && t.owned[v.Addr] || v.Protocol == announce.BGP && announced[v.Addr]
-		elsewhere := v.Reason == announce.NotOwner || v.Reason == announce.NoInterface && v.Owner != "" && v.Owner != node
+		elsewhere := v.Reason == announce.NotOwner || v.Reason == announce.BeyondMaxNodes ||
+			(v.Reason == announce.NoInterface || v.Reason == announce.NodeDraining) && v.Owner != "" && v.Owner != node
 		return v.Reason == "" || elsewhere || here // for another Service that shares it
 	}, all)
 	return t

@@ -54,6 +54,7 @@ func (s *scene) Status() []bgp.PeerStatus {
 
 type sceneClaims struct{ *scene }
 
+func (sceneClaims) Configure([]string, int)  {}
 func (sceneClaims) Set([]layer2.Claim) error { return nil }
 func (c sceneClaims) Status() layer2.Status {
 	c.mu.Lock()
@@ -206,7 +207,7 @@ func TestReportsOfABurst(t *testing.T) {
 			t.Errorf("not announced are %+v", n)
 		}
 		s.wantAsked("update", "update")
-		if err := s.DiscoveryV1().EndpointSlices("prod").Delete(t.Context(), "one", metav1.DeleteOptions{}); err != nil {
+		if err := s.CoreV1().Services("prod").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		s.service(99, "10.1.0.99") // a moment before the last report's time is over

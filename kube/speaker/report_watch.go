@@ -8,12 +8,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/kontena/network-lb/kube/reports"
+	"github.com/kontena/network-lb/kube/api"
 )
 
 // watch learns what the report is now, also when a hand has changed it. Where the resource is not there, or not allowed,
@@ -24,10 +22,7 @@ func (r *reporter) watch(ctx context.Context) bool {
 			return false
 		}
 	}
-	own := func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, r.s.opts.Node).String()
-	}
-	informer := dynamicinformer.NewFilteredDynamicInformer(r.s.opts.Reports, reports.Speakers, "", 0, nil, own).Informer()
+	informer := api.Informer(r.s.opts.Reports, r.objects, &unstructured.Unstructured{}, api.Named(r.s.opts.Node))
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // it fails only where an informer has ended
 		AddFunc: r.learn, UpdateFunc: func(_, o any) { r.learn(o) }, DeleteFunc: r.learn,
 	})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,16 +15,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"go.uber.org/zap"
 
 	"github.com/kontena/network-lb/announce"
+	"github.com/kontena/network-lb/announce/members"
 	"github.com/kontena/network-lb/bgp"
 	"github.com/kontena/network-lb/config"
+	"github.com/kontena/network-lb/kube/api"
 	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/layer2"
 )
@@ -41,11 +43,23 @@ type Routes interface {
 type Claims interface {
 	Set(claims []layer2.Claim) error
 	Status() layer2.Status
+	// Configure replaces what layer2.Options say of interfaces and of the rate.
+	Configure(exclude []string, rate int)
+}
+
+// Neighbours is how this speaker finds out who else answers for an address; *layer2.Responder is one.
+type Neighbours interface {
+	// SetSpeakers says whose MAC addresses those of other nodes are.
+	SetSpeakers(byMAC map[layer2.MAC]string)
+	// Probe asks the neighbours who has the addresses.
+	Probe(ctx context.Context, o layer2.ProbeOptions, claims ...layer2.Claim) ([]layer2.ProbeResult, error)
+	// Defend announces an address that is answered for once more, to whoever else does.
+	Defend(addr netip.Addr)
 }
 
 // Options say where a speaker works and with what.
 type Options struct {
-	Client kubernetes.Interface
+	Client api.Client
 	// Node is the name of the node it runs on.
 	Node string
 	// Namespace is where its configuration and the speakers' Pods are, and Pods the label selector of these.
@@ -62,7 +76,34 @@ type Options struct {
 	Reports dynamic.Interface
 	BootID  string
 	Network func() (subnets []netip.Prefix, gateways []netip.Addr, err error)
-	Logger  *zap.Logger
+
+	// Join is how this speaker becomes a member among the others, where the configuration wants that; members.Open is
+	// one. nil: it does not, and what the cluster says decides who answers on layer 2.
+	Join       func(members.Options) (*members.Membership, error)
+	Neighbours Neighbours // has to be there with Join, and with State
+	// Keys names the Secret with the membership's keys.
+	Keys string
+	// Mounted is a folder with the content of the Secrets that the speaker reads, each in a folder of its name, for the
+	// time before the API server answers; empty: there is none.
+	Mounted string
+	// Links are the node's interfaces, and what tells that they are so no more, as a layer2.Transport has them.
+	Links func() ([]layer2.Link, <-chan struct{})
+	// Dial connects to the API server as a Service's client does, to find out whether the node forwards; nil: it is taken
+	// to. SameBoot says that a speaker has run on the node since it booted; see SameBoot.
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	SameBoot bool
+	// DrainSlots names the Leases by which nodes drain, without the number at their end; empty: none is needed.
+	DrainSlots string
+	// Ending is asked once when the speaker is to end: how long it may still take; 0: another one follows at once, so that
+	// routers keep the routes. nil: that.
+	Ending func() time.Duration
+	// Restarting says why the end of this process is not followed by another one on this node at once; nil: it is. It is
+	// asked once, before the end. See the function Restarting. nil: an end is one for good.
+	Restarting func() error
+	// State is a folder for what the next process on this node is to know; empty: there is none. Without BootID that process
+	// knows only who the other speakers are.
+	State  string
+	Logger *zap.Logger
 }
 
 // Speaker announces for one node. Make it with New.
@@ -73,13 +114,26 @@ type Speaker struct {
 	document  document.LastGood
 	passwords *passwords
 	wake      chan struct{}
-	reporter  *reporter                // nil: there is no report
-	discards  discards                 // the loop's own
+	discards  discards // the loop's own
+	weights   weights  // likewise
+	overlaps  overlaps // likewise
+	fellows   *fellows
+	caution   *caution
+	gate      *gate
+	reporter  *reporter // nil: there is no report
+	keeper    *keeper
+	kept      *kept // what the loop acts on in place of the cluster, which has not been read; nil: the cluster
+	drain     *drain
+	departing bool                     // it ends for good; the loop's own, as alone is
+	alone     bool                     // of one that does: nobody else can announce its routes
 	set       map[session]bgp.Password // of the peers that were set last, as long as they are configured; the loop's own
 
 	mu               sync.Mutex
-	last             *announce.Plan    // the last plan carried out; nil before the first
+	last             *announce.Plan    // the last plan carried out; nil before the first ...
+	decided          time.Time         // ... which was then
 	problem          string            // what went wrong carrying it out
+	stale            *Stale            // it is carried out from what was kept; nil: from the cluster
+	nodeUID          types.UID         // the Node's, as the API server has told before the cluster was read
 	passwordProblems map[string]string // what is wrong with the passwords of this node's peers, by their titles
 }
 
@@ -91,7 +145,14 @@ func New(o Options) *Speaker {
 	s := &Speaker{opts: o, log: o.Logger, wake: make(chan struct{}, 1), set: map[session]bgp.Password{}}
 	s.state = newState(s.poke)
 	s.discards = discards{kernel: o.Discards, wake: s.poke}
-	s.passwords = newPasswords(o.Client, o.Namespace, s.poke)
+	s.weights, s.overlaps = weights{wake: s.poke}, overlaps{wake: s.poke}
+	s.passwords = newPasswords(o, s.poke)
+	s.fellows = newFellows(o, s.log, s.poke)
+	s.gate = newGate(o, s.poke, s.log)
+	s.drain = newDrain(o, s.log, s.poke)
+	s.caution = newCaution(o.Neighbours, s.poke, s.log)
+	s.keeper = newKeeper(o, s.log)
+	s.fellows.vigil.ask = s.caution.again
 	if o.Reports != nil {
 		s.reporter = newReporter(s)
 	}
@@ -107,70 +168,131 @@ func (s *Speaker) poke() {
 }
 
 // Run works until ctx ends. No peer is added and nothing is claimed before every object was read once and a
-// valid configuration was found. It returns an error when the configuration file is not valid.
+// valid configuration was found, unless the API server does not answer and the last process on the node has kept what it
+// knew. It returns an error when the configuration file is not valid.
 func (s *Speaker) Run(ctx context.Context) error {
-	synced, err := s.watch(ctx)
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // while it ends the speaker still sees what changes
+	defer end()
+	synced, err := s.watch(life)
 	if err != nil {
 		return err
 	}
 	defer s.passwords.stop()
+	defer s.fellows.end()
+	if s.opts.Join != nil {
+		s.fellows.keys = followKeys(ctx, s.opts, s.poke)
+	}
 	if err := s.follow(ctx); err != nil {
 		return err
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+	s.followLinks(ctx)
+	if !s.read(ctx, synced) {
+		s.depart(life)
 		return nil
 	}
 	s.log.Info("cluster read", zap.String("node", s.opts.Node))
 	s.poke()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { s.keeper.run(ctx) })
 	if s.reporter != nil {
-		var reporting sync.WaitGroup
-		defer reporting.Wait()
-		reporting.Go(func() { s.reporter.run(ctx) })
+		beside.Go(func() { s.reporter.run(ctx) })
 	}
+	var keeping sync.WaitGroup
+	keeping.Go(func() { s.drain.keep(life) })
 	s.loop(ctx)
+	s.depart(life)
+	end()
+	keeping.Wait()
 	return nil
 }
 
+// read waits for the cluster's objects, and meets the other speakers meanwhile. As long as the API server does not
+// answer, it acts on what the last process has kept.
+func (s *Speaker) read(ctx context.Context, synced []cache.InformerSynced) bool {
+	reading, read := context.WithCancel(ctx)
+	defer read()
+	done, away := make(chan bool, 1), make(chan struct{})
+	go func() { done <- cache.WaitForCacheSync(ctx.Done(), synced...) }()
+	if s.keeper.file != "" {
+		go func() {
+			if s.away(reading) {
+				close(away)
+			}
+		}()
+	}
+	for {
+		select {
+		case ok := <-done:
+			if ok {
+				s.setStale(nil)
+			}
+			return ok
+		case <-away:
+			away = nil
+			s.actOnKept()
+		case <-s.wake:
+			s.gate.follow(ctx, s.state.apiServer(), false)
+			switch v := s.document.Version(); {
+			case v == nil:
+			case s.kept == nil:
+				s.fellows.early(v.Config)
+			case s.same():
+				s.turn(ctx, v.Config)
+				pauseUntil(ctx, time.Now().Add(settle))
+			}
+		}
+	}
+}
+
+// followLinks has interfaces that come, go or change looked at, until ctx ends.
+func (s *Speaker) followLinks(ctx context.Context) {
+	if s.opts.Links == nil {
+		return
+	}
+	_, changed := s.opts.Links()
+	go func() {
+		for {
+			select {
+			case <-changed:
+				_, changed = s.opts.Links() // before who is woken looks
+				s.poke()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+}
+
+// Conflict is told of other stations that answer for addresses that this node answers for; it is for
+// layer2.Options.OnConflict.
+func (s *Speaker) Conflict(c layer2.Conflict) { s.caution.conflict(s.opts.Node, c) }
+
 // watch starts the informers and returns what tells that each has delivered all there is.
 func (s *Speaker) watch(ctx context.Context) ([]cache.InformerSynced, error) {
-	cluster := informers.NewSharedInformerFactoryWithOptions(s.opts.Client, 0, informers.WithTransform(strip))
-	own := informers.NewSharedInformerFactoryWithOptions(s.opts.Client, 0, informers.WithTransform(strip),
-		informers.WithNamespace(s.opts.Namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = s.opts.Pods }))
+	all, client := metav1.NamespaceAll, s.opts.Client
+	own := func(o *metav1.ListOptions) { o.LabelSelector = s.opts.Pods }
 	var synced []cache.InformerSynced
 	for _, w := range []struct {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandler
 	}{
-		{cluster.Core().V1().Services().Informer(), s.state.serviceHandler()},
-		{cluster.Discovery().V1().EndpointSlices().Informer(), s.state.sliceHandler()},
-		{cluster.Core().V1().Nodes().Informer(), s.state.nodeHandler()},
-		{own.Core().V1().Pods().Informer(), s.state.podHandler()},
+		{api.Informer(client, client.Services(all), &corev1.Service{}, nil), s.state.serviceHandler()},
+		{api.Informer(client, client.EndpointSlices(all), &discoveryv1.EndpointSlice{}, nil), s.state.sliceHandler()},
+		{api.Informer(client, client.Nodes(), &corev1.Node{}, nil), s.state.nodeHandler()},
+		{api.Informer(client, client.Pods(s.opts.Namespace), &corev1.Pod{}, own), s.state.podHandler()},
 	} {
+		if err := w.informer.SetTransform(s.state.reduce); err != nil {
+			return nil, fmt.Errorf("watching the cluster: %w", err)
+		}
 		registration, err := w.informer.AddEventHandler(w.handler)
 		if err != nil {
 			return nil, fmt.Errorf("watching the cluster: %w", err)
 		}
 		synced = append(synced, registration.HasSynced)
+		go w.informer.RunWithContext(ctx)
 	}
-	cluster.Start(ctx.Done())
-	own.Start(ctx.Done())
 	return synced, nil
-}
-
-// strip drops the bulk of what nobody reads before an object enters the cache.
-func strip(o any) (any, error) {
-	switch o := o.(type) {
-	case *corev1.Service:
-		o.ManagedFields = nil
-	case *discoveryv1.EndpointSlice:
-		o.ManagedFields = nil
-	case *corev1.Node:
-		o.ManagedFields, o.Status.Images, o.Annotations = nil, nil, nil
-	case *corev1.Pod:
-		o.ManagedFields, o.Spec.Containers, o.Spec.Volumes = nil, nil, nil
-	}
-	return o, nil
 }
 
 // follow reads the file, or follows the accepted configuration until ctx ends.
@@ -207,7 +329,7 @@ func (s *Speaker) loop(ctx context.Context) {
 		case <-s.wake:
 		}
 		if v := s.document.Version(); v != nil {
-			s.turn(v.Config)
+			s.turn(ctx, v.Config)
 		}
 		select {
 		case <-ctx.Done():
@@ -218,25 +340,38 @@ func (s *Speaker) loop(ctx context.Context) {
 }
 
 // turn decides once and carries the plan out. A problem of one protocol does not keep the other waiting.
-func (s *Speaker) turn(cfg config.Config) {
-	v := s.state.view(s.opts.Node, cfg.LoadBalancerClass)
+func (s *Speaker) turn(ctx context.Context, cfg config.Config) {
+	v := s.view(cfg)
 	var own announce.Node
 	if i := slices.IndexFunc(v.Nodes, func(n announce.Node) bool { return n.Name == v.Node }); i >= 0 {
 		own = v.Nodes[i]
 	}
 	v.Pools, v.Peers = pools(cfg), s.peers(cfg, own.Labels)
-	plan := announce.Decide(v)
+	s.gate.follow(ctx, s.state.apiServer(), own.NetworkUnavailable)
+	v.Unproven, v.Announced = s.gate.shut()
+	s.fellows.unproven = v.Unproven
+	v.DrainTaints = cfg.Drain.OnTaints
+	v.Stage = s.drain.stage(own.Drains(v.DrainTaints), cfg.Drain)
+	s.alone = s.departing && announce.Alone(v)
+	s.fellows.draining = v.Stage != announce.Staying
+	plan := s.decide(ctx, cfg, v)
+	s.weights.settle(plan.Routes, time.Now())
+	s.gate.announced(plan.Verdicts)
 	for _, p := range plan.Peers {
 		s.set[sessionWith(p)] = p.Password
 	}
 	if own.Name != "" && s.opts.Prefer != nil {
 		s.opts.Prefer(own.InternalIPs)
 	}
-	err := errors.Join(s.opts.Claims.Set(plan.Claims), s.discards.set(plan.Aggregates),
+	claimed := s.opts.Claims.Set(plan.Claims)
+	s.fellows.tell(cfg, plan.Claims, s.caution.undecided())
+	err := errors.Join(s.state.problem(s.opts.Node), claimed, s.discards.set(plan.Aggregates),
 		s.opts.Routes.Set(plan.Peers, plan.Routes))
 	s.mu.Lock()
 	before, problem := s.last, s.problem
-	s.last, s.problem = &plan, ""
+	if s.last, s.problem = &plan, ""; before == nil {
+		s.decided = time.Now()
+	}
 	if err != nil {
 		s.problem = err.Error()
 	}
@@ -244,57 +379,41 @@ func (s *Speaker) turn(cfg config.Config) {
 	if err != nil && err.Error() != problem {
 		s.log.Error("carrying out the plan", zap.Error(err))
 	}
+	s.drain.carried(v.Stage, plan)
 	s.tell(before, plan)
 	if s.reporter != nil {
 		s.reporter.rouse()
 	}
 }
 
-// tell logs what begins and what ends; the rest is said at debug level.
-func (s *Speaker) tell(before *announce.Plan, now announce.Plan) {
-	old := map[announce.Verdict]bool{} // by all but the reason and the owner
-	if before != nil {
-		for _, v := range before.Verdicts {
-			old[subject(v)] = v.Reason == ""
-		}
+// decide decides with what is known of the other speakers. What another one may still answer for is left alone until it
+// was asked for.
+func (s *Speaker) decide(ctx context.Context, cfg config.Config, v announce.View) announce.Plan {
+	s.opts.Claims.Configure(cfg.ExcludeInterfaces, cfg.GratuitousRate)
+	v.Exclude = cfg.ExcludeInterfaces
+	s.fellows.follow(cfg, v.Nodes, s.places())
+	company := s.fellows.look(cfg, &v)
+	if s.opts.Join != nil {
+		s.opts.Neighbours.SetSpeakers(company.byMAC)
 	}
-	for _, v := range now.Verdicts {
-		was := old[subject(v)]
-		delete(old, subject(v))
-		switch is := v.Reason == ""; {
-		case is && !was:
-			s.log.Info("announcing", about(v)...)
-		case was && !is:
-			s.log.Info("no longer announcing", about(v)...)
-		case !is:
-			s.log.Debug("not announcing", about(v)...)
-		}
+	if v.Members == nil && s.kept == nil {
+		return s.overlaps.decide(v, s.last, time.Now())
 	}
-	for v, was := range old {
-		if was {
-			s.log.Info("no longer announcing", about(v)...)
-		}
+	var links []layer2.Link
+	if v.Members != nil {
+		links = v.Members[len(v.Members)-1].Links
 	}
-}
-
-func subject(v announce.Verdict) announce.Verdict {
-	return announce.Verdict{Service: v.Service, Addr: v.Addr, Protocol: v.Protocol}
-}
-
-func about(v announce.Verdict) []zap.Field {
-	return []zap.Field{zap.String("service", v.Service), zap.Stringer("address", v.Addr), zap.String("protocol", string(v.Protocol)),
-		zap.String("reason", string(v.Reason)), zap.String("owner", v.Owner)}
-}
-
-// Ready returns nil once the first decision was carried out, else what it waits for.
-func (s *Speaker) Ready() error {
-	if err := s.document.Ready(); err != nil {
-		return err
+	s.caution.look(company, links, s.fresh(cfg), s.fellows.claimed())
+	s.doubt(v.Members)
+	s.caution.follow(company, s.fellows.held)
+	s.caution.seek(ctx, company, s.fellows.held)
+	v.Answered = s.caution.answered()
+	plan := s.overlaps.decide(v, s.last, time.Now())
+	if s.caution.hold(ctx, plan.Claims, s.fellows.held) {
+		v.Answered = s.caution.answered()
+		plan = s.overlaps.decide(v, s.last, time.Now())
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last == nil {
-		return errors.New("the cluster's objects have not all been read yet")
-	}
-	return nil
+	s.fellows.decided = s.fellows.decided || !v.Silent
+	s.fellows.vigil.follow(ctx, company, v, plan.Claims)
+	return plan
 }

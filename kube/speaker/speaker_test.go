@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
-	clienttesting "k8s.io/client-go/testing"
 	"net/netip"
 	"os"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -19,18 +16,27 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/klog/v2"
 
 	"github.com/kontena/network-lb/bgp"
+	"github.com/kontena/network-lb/kube/api/clientset"
 	"github.com/kontena/network-lb/kube/document"
 	"github.com/kontena/network-lb/layer2"
 )
 
 func TestMain(m *testing.M) {
 	klog.SetLogger(klog.Logger{})
+	utilruntime.ErrorHandlers = nil // one of them counts the time across bubbles, and waits for years
+	// On several processors the race detector falls over timers in bubbles now and then (https://go.dev/issue/78156).
+	goruntime.GOMAXPROCS(1)
 	os.Exit(m.Run())
 }
 
@@ -60,13 +66,15 @@ func (c *recordedClaims) Set(claims []layer2.Claim) error {
 	c.claims = claims
 	return nil
 }
-func (*recordedClaims) Status() layer2.Status { return layer2.Status{} }
+func (*recordedClaims) Status() layer2.Status   { return layer2.Status{} }
+func (*recordedClaims) Configure([]string, int) {}
 
 // cluster is client-go's fake in a synctest bubble. It does not filter watches by label or field, except those of
 // Secrets, so that it holds only what a speaker asks for.
 type cluster struct {
 	t *testing.T
 	*fake.Clientset
+	stops map[*Speaker]func() // end one, and wait until it has
 }
 
 const both = `
@@ -82,7 +90,7 @@ func inBubble(t *testing.T, f func(*testing.T, *cluster)) {
 }
 
 func newCluster(t *testing.T) *cluster {
-	c := &cluster{t, fake.NewClientset()}
+	c := &cluster{t, fake.NewClientset(), map[*Speaker]func(){}}
 	secrets := corev1.SchemeGroupVersion.WithResource("secrets")
 	c.PrependReactor("list", "secrets", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		all, err := c.Tracker().List(secrets, corev1.SchemeGroupVersion.WithKind("Secret"), "system")
@@ -150,20 +158,24 @@ func (c *cluster) secret(name string, data map[string]string) {
 
 // start runs a speaker on node a until the end of the test.
 func (c *cluster) start(client kubernetes.Interface, routes Routes, claims Claims, change func(*Options)) *Speaker {
-	o := Options{Client: client, Node: "a", Namespace: "system", LastGood: "last-good", Routes: routes, Claims: claims}
+	o := Options{Client: clientset.Client(client), Node: "a", Namespace: "system", LastGood: "last-good", Routes: routes, Claims: claims}
 	if change != nil {
 		change(&o)
 	}
 	s := New(o)
 	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	c.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Run(ctx); err != nil {
 			c.t.Errorf("Run = %v", err)
 		}
-	})
+	}()
+	c.stops[s] = func() {
+		stop()
+		<-done
+	}
+	c.t.Cleanup(c.stops[s])
 	pass()
 	return s
 }

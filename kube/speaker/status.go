@@ -6,17 +6,25 @@ import (
 
 	"github.com/kontena/network-lb/announce"
 	"github.com/kontena/network-lb/bgp"
-	"github.com/kontena/network-lb/layer2"
 )
 
 // Status is what a person can look at: every decision with its reason, the sessions and the claims.
 type Status struct {
-	Node      string             `json:"node"`
-	Config    Config             `json:"config"`
-	Problem   string             `json:"problem,omitempty"` // what went wrong carrying out the last decisions
+	Node    string `json:"node"`
+	Config  Config `json:"config"`
+	Problem string `json:"problem,omitempty"` // what went wrong carrying out the last decisions
+	// Stale is what it acts on in place of the cluster, since the API server has not answered from its start on; else absent.
+	Stale     *Stale             `json:"stale,omitempty"`
 	Decisions []announce.Verdict `json:"decisions"`
 	BGP       []Session          `json:"bgp"`
 	Layer2    Layer2             `json:"layer2"`
+	DataPath  DataPath           `json:"data_path"`
+	// Occupied are the addresses that were found with another machine of late, before they were announced for the first time.
+	Occupied []Occupied `json:"occupied"`
+	// Members are the speakers that know of each other; empty where the configuration has them not.
+	Members []Member `json:"members"`
+	// Drain says how the node is being emptied; absent where nobody wants that.
+	Drain *Drain `json:"drain,omitempty"`
 	// Report says what became of this node's Speaker report; absent where there is none.
 	Report *ReportStatus `json:"report,omitempty"`
 }
@@ -72,32 +80,6 @@ func sessionOf(p bgp.PeerStatus, problem string) Session {
 	return s
 }
 
-// Layer2 is what this node answers by ARP and NDP.
-type Layer2 struct {
-	Interfaces []Interface `json:"interfaces"`
-	Claims     []Claim     `json:"claims"`
-}
-
-// Interface counts what happened on an interface where addresses are or were answered.
-type Interface struct {
-	Name       string     `json:"name"`
-	MAC        layer2.MAC `json:"mac"`
-	Carrier    bool       `json:"carrier"`
-	Problem    string     `json:"problem,omitempty"`
-	Addresses  int        `json:"addresses"`
-	Requests   uint64     `json:"requests"`
-	Answers    uint64     `json:"answers"`
-	Gratuitous uint64     `json:"gratuitous"`
-	Errors     uint64     `json:"errors"`
-}
-
-// Claim is an address that this node owns, and where it is answered.
-type Claim struct {
-	Address    netip.Addr `json:"address"`
-	Interfaces []string   `json:"interfaces,omitempty"`
-	Problem    string     `json:"problem,omitempty"`
-}
-
 // Status returns the speaker's present state.
 func (s *Speaker) Status() Status {
 	out := Status{Node: s.opts.Node, Decisions: []announce.Verdict{}, BGP: []Session{}}
@@ -108,14 +90,18 @@ func (s *Speaker) Status() Status {
 		out.Config.Problem = problem.Error()
 	}
 	s.mu.Lock()
-	out.Problem = s.problem
+	out.Problem, out.Stale = s.problem, s.stale
 	if s.last != nil {
 		out.Decisions = append(out.Decisions, s.last.Verdicts...)
 	}
 	last := s.last
 	s.mu.Unlock()
 	out.BGP = append(out.BGP, s.sessions(last)...)
-	out.Layer2 = layer2Status(s.opts.Claims.Status())
+	out.Layer2 = layer2Status(s.opts.Claims.Status(), s.caution.vetoed())
+	out.DataPath = s.gate.status()
+	out.Occupied = s.caution.taken()
+	out.Members = membersOf(s.fellows.seen())
+	out.Drain = s.drain.status()
 	if s.reporter != nil {
 		out.Report = s.reporter.status()
 	}
@@ -136,24 +122,4 @@ func (s *Speaker) sessions(last *announce.Plan) (all []Session) {
 		all = append(all, sessionOf(p, passwords[p.Peer.Title()]))
 	}
 	return all
-}
-
-func layer2Status(s layer2.Status) Layer2 {
-	out := Layer2{Interfaces: []Interface{}, Claims: []Claim{}}
-	for _, l := range s.Links {
-		if l.Addresses > 0 || l.Requests > 0 || l.Gratuitous > 0 || l.Problem != "" {
-			out.Interfaces = append(out.Interfaces, Interface{
-				Name: l.Name, MAC: l.MAC, Carrier: l.Carrier, Problem: l.Problem, Addresses: l.Addresses,
-				Requests: l.Requests, Answers: l.Answers, Gratuitous: l.Gratuitous, Errors: l.Errors,
-			})
-		}
-	}
-	for _, c := range s.Claims {
-		claim := Claim{Address: c.Addr, Interfaces: c.Interfaces}
-		if c.Err != nil {
-			claim.Problem = c.Err.Error()
-		}
-		out.Claims = append(out.Claims, claim)
-	}
-	return out
 }

@@ -47,6 +47,12 @@ type Values map[string]string
 // Parse reads the options: a flag wins over the environment, that over the file named by --options, that over
 // the default. It prints help or the version to out and returns ErrHelp when asked for these.
 func Parse(name, summary string, options []Option, args []string, out io.Writer) (Values, error) {
+	return ParseWith(name, summary, nil, options, args, out)
+}
+
+// ParseWith is Parse for a command that takes arguments too, each of which is needed. Their names are as --help has them, in
+// capitals, and are their keys among the values.
+func ParseWith(name, summary string, arguments []string, options []Option, args []string, out io.Writer) (Values, error) {
 	flags := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.SortFlags = true
@@ -65,7 +71,7 @@ func Parse(name, summary string, options []Option, args []string, out io.Writer)
 	file := flags.String("options", "", "YAML file with these options by their names, for a process outside a cluster")
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() {
-		fmt.Fprintf(out, "%s %s\n\nUsage:\n  %s [flags]\n\nFlags:\n%s", name, summary, name, flags.FlagUsagesWrapped(100))
+		fmt.Fprintf(out, "%s %s\n\nUsage:\n  %s [flags]\n\nFlags:\n%s", name, summary, strings.Join(append([]string{name}, arguments...), " "), flags.FlagUsagesWrapped(100))
 	}
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -74,8 +80,13 @@ func Parse(name, summary string, options []Option, args []string, out io.Writer)
 		fmt.Fprintln(out, name, Version)
 		return nil, ErrHelp
 	}
-	if flags.NArg() > 0 {
+	switch n := flags.NArg(); {
+	case n > len(arguments) && len(arguments) == 0:
 		return nil, fmt.Errorf("unexpected argument %q; %s takes flags only, see --help", flags.Arg(0), name)
+	case n > len(arguments):
+		return nil, fmt.Errorf("unexpected argument %q after %s, see --help", flags.Arg(len(arguments)), strings.Join(arguments, " "))
+	case n < len(arguments):
+		return nil, fmt.Errorf("%s is missing: %s %s", arguments[n], name, strings.Join(arguments, " "))
 	}
 	if err := v.BindPFlags(flags); err != nil {
 		return nil, fmt.Errorf("binding the flags: %w", err)
@@ -87,7 +98,11 @@ func Parse(name, summary string, options []Option, args []string, out io.Writer)
 			return nil, fmt.Errorf("reading --options: %w", err)
 		}
 	}
-	return collect(v, options)
+	values, err := collect(v, options)
+	for i, argument := range arguments {
+		values[argument] = flags.Arg(i)
+	}
+	return values, err
 }
 
 func collect(v *viper.Viper, options []Option) (Values, error) {

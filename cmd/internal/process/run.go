@@ -12,11 +12,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/kontena/network-lb/kube/api"
 	"github.com/kontena/network-lb/kube/document"
 )
 
@@ -83,20 +83,24 @@ func logger(level string) (*zap.Logger, error) {
 	return c.Build()
 }
 
-// Client returns a client of the cluster. The client does not throttle itself: what is sent at the same time
-// is bounded by those who send.
-func Client(v Values, name string) (kubernetes.Interface, error) {
+// Cluster returns a client of the kinds that a speaker needs.
+func Cluster(v Values, name string) (api.Client, error) {
+	cfg, err := Protobuf(v, name)
+	if err != nil {
+		return nil, err
+	}
+	return api.New(cfg)
+}
+
+// Protobuf says how to reach the cluster's own kinds, of which it speaks the shorter language too.
+func Protobuf(v Values, name string) (*rest.Config, error) {
 	cfg, err := restConfig(v, name)
 	if err != nil {
 		return nil, err
 	}
 	cfg.ContentType = "application/vnd.kubernetes.protobuf"
 	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
-	client, err := kubernetes.NewForConfig(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	return client, nil
+	return cfg, nil
 }
 
 // Dynamic returns a client for the kinds that the product brings along.
@@ -112,12 +116,14 @@ func Dynamic(v Values, name string) (dynamic.Interface, error) {
 	return client, nil
 }
 
-// restConfig says how to reach the cluster.
+// restConfig says how to reach the cluster. The client does not throttle itself: what is sent at the same time is bounded
+// by those who send.
 func restConfig(v Values, name string) (*rest.Config, error) {
 	var cfg *rest.Config
 	var err error
 	if path := v["kubeconfig"]; path != "" {
-		cfg, err = clientcmd.BuildConfigFromFlags("", path)
+		cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+			&clientcmd.ClientConfigLoadingRules{ExplicitPath: path}, &clientcmd.ConfigOverrides{CurrentContext: v["context"]}).ClientConfig()
 	} else {
 		cfg, err = rest.InClusterConfig()
 	}

@@ -60,13 +60,13 @@ func TestSignalEndsTheProcess(t *testing.T) {
 	}
 }
 
-func TestClientWithoutACluster(t *testing.T) {
-	_, err := Client(Values{"kubeconfig": "/does/not/exist"}, "p")
+func TestClusterWithoutOne(t *testing.T) {
+	_, err := Cluster(Values{"kubeconfig": "/does/not/exist"}, "p")
 	if err == nil || !strings.Contains(err.Error(), "/does/not/exist") {
-		t.Errorf("Client = %v", err)
+		t.Errorf("Cluster = %v", err)
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
-	if _, err := Client(Values{}, "p"); err == nil || !strings.Contains(err.Error(), "give --kubeconfig") {
-		t.Errorf("Client = %v", err)
+	if _, err := Cluster(Values{}, "p"); err == nil || !strings.Contains(err.Error(), "give --kubeconfig") {
+		t.Errorf("Cluster = %v", err)
 	}
 }
