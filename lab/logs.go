@@ -63,10 +63,20 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// logTail returns the end of a program's log, for error messages.
+// logTail returns the end of a program's log, for error messages, and of what a router's daemons log together.
 func (c *Cluster) logTail(name string) string {
+	tail := tailOf(c.processes().LogFile(name))
+	for _, r := range Routers() {
+		if strings.HasPrefix(name, r.Name+"-") {
+			tail = tailOf(filepath.Join(routerDir(c.state, r.Name), "daemon.log")) + "\n" + tail
+		}
+	}
+	return tail
+}
+
+func tailOf(file string) string {
 	const lines = 15
-	data, err := os.ReadFile(c.processes().LogFile(name))
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return ""
 	}

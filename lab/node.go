@@ -107,32 +107,12 @@ func nodeData(node Host, f Families, runc, cni string) map[string]any {
 	}
 }
 
-// startKubelet registers the node and starts its agents.
-func (c *Cluster) startKubelet(ctx context.Context, node Host) error {
+// startAgents registers the node and starts its agents.
+func (c *Cluster) startAgents(ctx context.Context, node Host) error {
 	if err := c.register(ctx, node); err != nil {
 		return fmt.Errorf("registering %s: %w", node.Name, err)
 	}
-	addrs := addrs(lanNumber, node.Number)
-	err := c.startKube(node.Name, node.Name+"-kubelet", "kubelet", flags{
-		"config":            kubeletConfigFile,
-		"kubeconfig":        kubeconfigFile(c.state, "system:node:"+node.Name),
-		"hostname-override": node.Name,
-		"node-ip":           c.families.list(addrs[0].String(), addrs[1].String()),
-		"cert-dir":          "/var/lib/kubelet/pki",
-	})
-	if err != nil {
-		return err
-	}
-	return c.startKube(node.Name, node.Name+"-kube-proxy", "kube-proxy", flags{
-		"kubeconfig":             kubeconfigFile(c.state, kubeProxy),
-		"hostname-override":      node.Name,
-		"bind-address":           c.families.listen(),
-		"proxy-mode":             "nftables",
-		"cluster-cidr":           c.families.list(PodsV4, PodsV6),
-		"conntrack-max-per-core": "0", // may be set only outside of namespaces
-		"conntrack-min":          "0",
-		"oom-score-adj":          "0", // lower ones need a capability that not every machine has
-	})
+	return errors.Join(c.StartKubelet(node.Name), c.StartKubeProxy(node.Name))
 }
 
 // register makes the Node before kubelet does, because only so it gets the pod networks that routes exist for.

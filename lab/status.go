@@ -1,6 +1,11 @@
 package lab
 
-import "github.com/kontena/network-lb/lab/process"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kontena/network-lb/lab/process"
+)
 
 // ProcessStatus is one of the lab's programs.
 type ProcessStatus struct {
@@ -22,16 +27,20 @@ func (c *Cluster) Processes() ([]ProcessStatus, error) {
 	return all, nil
 }
 
-// healthy reports whether all programs run.
-func (c *Cluster) healthy() bool {
+// Check returns an error for each program of the lab that has ended by itself, with the end of its log.
+func (c *Cluster) Check() error {
 	all, err := c.Processes()
-	if err != nil || len(all) == 0 {
-		return false
+	if err != nil {
+		return err
 	}
+	if len(all) == 0 {
+		return errors.New("none of the lab's programs runs")
+	}
+	var errs []error
 	for _, p := range all {
 		if !p.Alive {
-			return false
+			errs = append(errs, fmt.Errorf("%s (process %d) has ended; its log ends with\n%s", p.Name, p.PID, c.logTail(p.Name)))
 		}
 	}
-	return true
+	return errors.Join(errs...)
 }

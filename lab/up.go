@@ -46,7 +46,7 @@ func Up(ctx context.Context, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c, err := Attach(); err == nil && c.binaries == bins && c.healthy() {
+	if c, err := Attach(); err == nil && c.binaries == bins && c.Check() == nil {
 		if c.families == opts.Families {
 			log("the lab is up already, families %s", c.families)
 			return c, nil
@@ -145,7 +145,7 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, node := range Nodes() {
 		group.Go(func() error {
-			if err := c.startKubelet(ctx, node); err != nil {
+			if err := c.startAgents(ctx, node); err != nil {
 				return err
 			}
 			return c.waitNode(ctx, node)

@@ -3,10 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kontena/network-lb/lab"
+	"github.com/kontena/network-lb/lab/process"
 )
 
 // many is how many Services the measurements are made with, rounds how often the short ones are repeated.
@@ -212,40 +210,21 @@ func (m *meter) until(services int) {
 // cpuOf returns the processor time that a process has used, in seconds.
 func cpuOf(t testing.TB, c *lab.Cmd) float64 {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Process.Pid))
+	used, err := process.CPU(c.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-	user, err := strconv.Atoi(fields[11])
-	if err != nil {
-		t.Fatal(err)
-	}
-	kernel, err := strconv.Atoi(fields[12])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return float64(user+kernel) / 100 // clock ticks of Linux's user interface
+	return used.Seconds()
 }
 
 // memory returns one of a process's sizes, in MiB.
 func memory(t testing.TB, c *lab.Cmd, field string) int {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Process.Pid))
+	mib, err := process.Memory(c.Process.Pid, field)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(data)) {
-		if text, ok := strings.CutPrefix(line, field+":"); ok {
-			kib, err := strconv.Atoi(strings.Fields(text)[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kib / 1024
-		}
-	}
-	t.Fatalf("no %s", field)
-	return 0
+	return mib
 }
 
 // show prints the least, the median and the greatest.

@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -177,11 +180,68 @@ func asker(b *testing.B, c *lab.Cluster) (ask func(netip.Addr) bool, done func()
 	}, func() { client.Close() }
 }
 
+// bench is a cluster to measure on.
+type bench struct{ *lab.Cluster }
+
+// kubectl returns what it prints.
+func (c bench) kubectl(b *testing.B, args ...string) string {
+	b.Helper()
+	out, err := c.Kubectl(context.Background(), args...)
+	c.do(b, err)
+	return out
+}
+
+func (bench) do(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// until polls.
+func (bench) until(b *testing.B, what string, done func() bool) {
+	b.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(2 * time.Minute); !done(); <-tick.C {
+		if time.Now().After(deadline) {
+			b.Fatalf("not within two minutes: %s", what)
+		}
+	}
+}
+
+// addrs waits for the two addresses of a Service, or the one that a Service of one family has.
+func (c bench) addrs(b *testing.B, service string, count int) []netip.Addr {
+	b.Helper()
+	c.kubectl(b, "wait", "service/"+service, fmt.Sprintf("--for=jsonpath={.status.loadBalancer.ingress[%d].ip}", count-1), "--timeout=1m")
+	var ips []struct{ IP netip.Addr }
+	c.do(b, json.Unmarshal([]byte(c.kubectl(b, "get", "service", service, "--output=jsonpath={.status.loadBalancer.ingress}")), &ips))
+	all := make([]netip.Addr, 0, len(ips))
+	for _, i := range ips {
+		all = append(all, i.IP)
+	}
+	return all
+}
+
+// install writes values and objects, and gives them to Helm and kubectl; what is there already is changed.
+func (c bench) install(b *testing.B, values, objects string) {
+	b.Helper()
+	dir := b.TempDir()
+	for file, text := range map[string]string{"values.yaml": values, "objects.yaml": objects} {
+		c.do(b, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
+	}
+	_, err := addon.Install(context.Background(), c.Cluster, addon.Source{Chart: addon.Chart(root), Values: filepath.Join(dir, "values.yaml")})
+	c.do(b, err)
+	if objects != "" {
+		c.kubectl(b, "apply", "--filename", filepath.Join(dir, "objects.yaml"))
+	}
+}
+
 // show prints the least, the median and the greatest of the times that something took.
 func show(b *testing.B, what, things string, times []time.Duration) {
 	slices.Sort(times)
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000) }
 	name := strings.TrimPrefix(b.Name()[strings.LastIndex(b.Name(), "/")+1:], "Benchmark")
-	fmt.Printf("%-8s %-40s min %6s   median %6s   max %6s ms   (%d %s)\n", strings.ToLower(name), what,
+	fmt.Printf("%-32s %-40s min %6s   median %6s   max %6s ms   (%d %s)\n", strings.ToLower(name), what,
 		ms(times[0]), ms(times[len(times)/2]), ms(times[len(times)-1]), len(times), things)
 }

@@ -36,6 +36,8 @@ func commands(c *lab.Cluster) map[string]command {
 		"objects": func(ctx context.Context, _ []string) (string, error) { return objects(ctx, c) },
 		// kubectl ARG...
 		"kubectl": func(ctx context.Context, args []string) (string, error) { return c.Kubectl(ctx, args...) },
+		// netlb ARG...
+		"netlb": func(ctx context.Context, args []string) (string, error) { return netlb(ctx, c, args) },
 		// on HOST COMMAND...: a command on a host of the lab.
 		"on": func(ctx context.Context, args []string) (string, error) { return c.Exec(ctx, args[0], args[1:]...) },
 		// vtysh ROUTER COMMAND...
@@ -46,13 +48,13 @@ func commands(c *lab.Cluster) map[string]command {
 		"birdc": func(ctx context.Context, args []string) (string, error) { return c.BIRD(ctx, args[0]) },
 		// signal NODE SIGNAL: sends the speaker of a node a signal.
 		"signal": func(ctx context.Context, args []string) (string, error) { return signal(ctx, c, args[0], args[1]) },
-		// answers ADDRESS: the nodes that answer ARP or NDP for the address on the LAN, a line each.
+		// answers ADDRESS: the nodes whose MACs are the answers, by ARP or NDP, for the address on the LAN, a line each.
 		"answers": func(ctx context.Context, args []string) (string, error) { return answers(ctx, c, args[0]) },
 	}
 }
 
 // needs is how many words each command takes at least.
-var needs = map[string]int{"install": 1, "template": 1, "kubectl": 1, "on": 2, "vtysh": 2, "birdc": 1, "answers": 1, "signal": 2}
+var needs = map[string]int{"install": 1, "template": 1, "kubectl": 1, "netlb": 1, "on": 2, "vtysh": 2, "birdc": 1, "answers": 1, "signal": 2}
 
 func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	run := func(ts *testscript.TestScript, args []string) (string, error) {
@@ -105,6 +107,70 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		ts.Check(port(args[0], "down"))
 	}
 	out["plug"] = func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(port(args[0], "up")) }
+	// freeze HOST: stops every process there but those of Pods with a network of their own, until the story ends or says
+	// `thaw`. Its kernel goes on.
+	out["freeze"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		ts.Defer(func() { ts.Check(signalAll(theCluster, args[0], "CONT")) })
+		ts.Check(signalAll(theCluster, args[0], "STOP"))
+	}
+	out["thaw"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		ts.Check(signalAll(theCluster, args[0], "CONT"))
+	}
+	// split HOST...: takes the cables of these hosts to a switch of their own, until the story ends or says `join`.
+	out["split"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		ts.Defer(func() { ts.Check(join()) })
+		ts.Check(split(args))
+	}
+	out["join"] = func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(join()) }
+	// rules HOST [FILE]: has a host's nftables follow the chains in a file, until the story ends; without a file none.
+	out["rules"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		chains := ""
+		if len(args) > 1 {
+			chains = ts.ReadFile(args[1])
+		}
+		ts.Defer(func() { ts.Check(follow(theCluster, args[0], "")) })
+		ts.Check(follow(theCluster, args[0], chains))
+	}
+	// watch HOST FIRST-LAST: asks by ARP who has these addresses, until the story ends, and takes note of who answers.
+	watchers := map[string]*watcher{}
+	out["watch"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		addrs, err := addresses(args[1])
+		ts.Check(err)
+		w, err := watchFrom(args[0], addrs)
+		ts.Check(err)
+		watchers[args[0]] = w
+		ts.Defer(w.close)
+	}
+	// watched HOST [LIMIT]...: what was seen since the watching began, or this was said last. The limits are how long an
+	// address may be without an answer (gap), have answers of two nodes at a time (double), or have them still after the
+	// beginning (settled), how many frames a host may send in a second to announce addresses (rate), and that none may move
+	// (still).
+	out["watched"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		limits, err := readLimits(args[1:])
+		ts.Check(err)
+		text, err := watchers[args[0]].report(limits)
+		fmt.Fprint(ts.Stdout(), text)
+		ts.Check(err)
+	}
+	// load NAME HOST ADDRESS [NAME HOST ADDRESS]...: 200 new connections a second from a host to port 80 of an address, with a
+	// request each, and 50 that stay and ask five times a second, until the story ends.
+	loads := map[string]*load{}
+	out["load"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		started, err := startLoads(theCluster, args)
+		for name, l := range started {
+			loads[name] = l
+			ts.Defer(l.stop)
+		}
+		ts.Check(err)
+	}
+	// loaded NAME [failed=N] [cut=N] [broken=N]: what came of it since it began, or this was said last: so many new
+	// connections that did not come about, requests on others that had no answer, and long-lived ones broken, at most.
+	out["loaded"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		got, err := loads[args[0]].count()
+		ts.Check(err)
+		fmt.Fprint(ts.Stdout(), got)
+		ts.Check(got.within(args[1:]))
+	}
 	// listen HOST COMMAND...: runs a command until the story ends, such as ip monitor route; `heard` prints what it has
 	// said so far on that host.
 	ears := map[string]*ear{}
@@ -122,6 +188,7 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		ts.Check(wantPassword(theCluster, r, args[1], args[2]))
 		ts.Defer(func() { ts.Check(forgetPassword(theCluster, r, args[1])) })
 	}
+	boots(out)
 	// eventually [!] PATTERN COMMAND...: until what the command prints matches; with !, until it does not.
 	out["eventually"] = func(ts *testscript.TestScript, neg bool, args []string) {
 		want := true

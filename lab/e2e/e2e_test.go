@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,11 +41,11 @@ func able(t testing.TB) {
 }
 
 // cluster returns a lab of these families with the product's image on its nodes. One is brought up for as long as
-// nobody asks for other families.
+// nobody asks for other families, and all its programs run.
 func cluster(t testing.TB, families lab.Families) *lab.Cluster {
 	t.Helper()
 	able(t)
-	if theCluster == nil || theCluster.Families() != families {
+	if theCluster == nil || theCluster.Families() != families || theCluster.Check() != nil {
 		c, err := bringUp(context.Background(), families)
 		if err != nil {
 			t.Fatal(err)
@@ -87,6 +89,13 @@ var progress = lab.Options{Log: func(format string, args ...any) { fmt.Fprintf(o
 var files string
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(loadAddress); addr != "" {
+		if err := runLoad(addr, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	var err error
 	if files, err = os.MkdirTemp("", "network-lb-e2e-"); err != nil {
@@ -95,6 +104,9 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	_ = os.RemoveAll(files)
+	for _, end := range badEnds { // once more: a log of all stories is long
+		fmt.Fprintln(os.Stderr, end)
+	}
 	if theCluster != nil && !*keep {
 		if code != 0 {
 			saveLogs()
@@ -144,23 +156,84 @@ type inTurn struct {
 	last     string // file of the last one
 }
 
-// Run implements testscript.T.
+// Run implements testscript.T. A story in which one of the lab's own programs ends by itself, such as a router that
+// crashes, is told once more in another lab: that says nothing of the product, unless it happens again.
 func (t inTurn) Run(name string, f func(testscript.T)) {
 	t.T.Run(name, func(story *testing.T) {
-		if theCluster != nil && theCluster.Families() != t.families && t.Failed() {
+		first := &attempt{inTurn: inTurn{T: story}}
+		c := t.cluster(story)
+		first.run(f)
+		if err := c.Check(); err != nil {
+			story.Logf("told again in another lab, as this one is broken: %v", err)
 			saveLogs() // they go with this cluster
+			c = t.cluster(story)
+			first = &attempt{inTurn: inTurn{T: story}}
+			first.run(f)
+			if err := c.Check(); err != nil {
+				story.Error(err)
+			}
 		}
-		c := cluster(story, t.families)
-		story.Cleanup(func() {
-			if story.Failed() {
-				explain(story, c)
-			}
-			if *keep || t.families == lab.Dual || name+".txtar" != filepath.Base(t.last) {
-				tidy(story, c) // else the cluster goes
-			}
-		})
-		f(inTurn{T: story})
+		if first.failed || story.Failed() {
+			story.Fail()
+			badEnds = append(badEnds, fmt.Sprintf("how story %s ended:\n%s", name, first.end()))
+			explain(story, c)
+		}
+		if *keep || t.families == lab.Dual || name+".txtar" != filepath.Base(t.last) {
+			tidy(story, c) // else the cluster goes
+		}
 	})
+}
+
+// cluster returns the one that the stories share.
+func (t inTurn) cluster(story *testing.T) *lab.Cluster {
+	if theCluster != nil && theCluster.Families() != t.families && t.Failed() {
+		saveLogs() // they go with this cluster
+	}
+	return cluster(story, t.families)
+}
+
+// badEnds are the last lines of the stories that failed.
+var badEnds []string
+
+// attempt is a telling of a story that may fail.
+type attempt struct {
+	inTurn
+	failed bool
+	log    string
+}
+
+// Log implements testscript.T.
+func (a *attempt) Log(args ...any) {
+	a.log = fmt.Sprint(args...)
+	a.inTurn.Log(args...)
+}
+
+// end returns the last lines of the log.
+func (a *attempt) end() string {
+	lines := strings.Split(strings.TrimSpace(a.log), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}
+
+// run tells it.
+func (a *attempt) run(f func(testscript.T)) {
+	done := make(chan struct{})
+	go func() { // FailNow ends it
+		defer close(done)
+		f(a)
+	}()
+	<-done
+}
+
+// FailNow implements testscript.T.
+func (a *attempt) FailNow() {
+	a.failed = true
+	runtime.Goexit()
+}
+
+// Fatal implements testscript.T.
+func (a *attempt) Fatal(args ...any) {
+	a.Log(args...)
+	a.FailNow()
 }
 
 // Parallel implements testscript.T: it is not.
@@ -174,7 +247,9 @@ func tidy(t testing.TB, c *lab.Cluster) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	_, err := c.Kubectl(ctx, "delete", "service,deployment", "--selector", "!component", "--wait=true") // not Service kubernetes
-	errs := []error{err, addon.Uninstall(c)}
+	errs := []error{err, addon.Uninstall(c), c.ForgetConnections()}
+	_, err = c.Kubectl(ctx, "annotate", "nodes", "--all", "network-lb.kontena.io/drain-")
+	errs = append(errs, err)
 	for _, namespace := range []string{"default", addon.Namespace} { // last, since an end has Events too
 		_, err := c.Kubectl(ctx, "delete", "--raw", "/api/v1/namespaces/"+namespace+"/events")
 		errs = append(errs, err)

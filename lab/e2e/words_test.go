@@ -5,14 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kontena/network-lb/lab"
 	"github.com/kontena/network-lb/lab/addon"
+	"github.com/kontena/network-lb/lab/image"
 )
 
 // source reads the arguments of the words that take a chart: [-chart FOLDER] VALUES [key=value...].
@@ -46,6 +51,17 @@ func objects(ctx context.Context, c *lab.Cluster) (string, error) {
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n") + "\n", nil
+}
+
+// netlb is the product's own, with the operator's account.
+func netlb(ctx context.Context, c *lab.Cluster, args []string) (string, error) {
+	program := filepath.Join(files, "netlb")
+	if _, err := os.Stat(program); err != nil {
+		if err := image.GoBinary(ctx, root, "./cmd/netlb", program, ""); err != nil {
+			return "", err
+		}
+	}
+	return c.Exec(ctx, lab.Control, append([]string{program}, append(args, "--kubeconfig", c.Kubeconfig())...)...)
 }
 
 // cut drops what Pods send to open a connection to the API server; the connections there are stay.
@@ -101,6 +117,81 @@ func port(host, state string) error {
 	return nil
 }
 
+// other is the second switch, which is there while the LAN is split.
+const other = "br1"
+
+// split takes the ports of hosts to the second switch.
+func split(hosts []string) error {
+	commands := "link add " + other + " type bridge mcast_snooping 0\nlink set " + other + " up\n"
+	for _, h := range hosts {
+		commands += "link set " + h + " master " + other + "\n"
+	}
+	return inSwitch(commands)
+}
+
+// join makes the LAN whole again, also a second time. A switch that has no ports any more is of no use.
+func join() error {
+	links, _ := exec.Command("ip", "-netns", lab.Prefix+lab.LAN, "-oneline", "link", "show", "master", other).Output()
+	if len(links) == 0 { // it is not there
+		return nil
+	}
+	commands := ""
+	for _, m := range regexp.MustCompile(`(?m)^\d+: ([^@:]+)`).FindAllStringSubmatch(string(links), -1) {
+		commands += "link set " + m[1] + " master br0\n"
+	}
+	return inSwitch(commands + "link delete " + other + "\n")
+}
+
+// inSwitch has ip carry out commands in the LAN's switch, a line each.
+func inSwitch(commands string) error {
+	ip := exec.Command("ip", "-netns", lab.Prefix+lab.LAN, "-batch", "-")
+	ip.Stdin = strings.NewReader(commands)
+	if out, err := ip.CombinedOutput(); err != nil {
+		return fmt.Errorf("%q: %w: %s", commands, err, out)
+	}
+	return nil
+}
+
+// follow makes these the only chains of a host's that are a story's.
+func follow(c *lab.Cluster, host, chains string) error {
+	_, err := c.Exec(context.Background(), host, "nft", "add table inet story; delete table inet story; table inet story {\n"+chains+"\n}")
+	return err
+}
+
+// addresses reads the range FIRST-LAST.
+func addresses(text string) ([]netip.Addr, error) {
+	from, to, _ := strings.Cut(text, "-")
+	a, err := netip.ParseAddr(from)
+	last, err2 := netip.ParseAddr(to)
+	var all []netip.Addr
+	for ; err == nil && err2 == nil && a.Compare(last) <= 0; a = a.Next() {
+		all = append(all, a)
+	}
+	return all, errors.Join(err, err2)
+}
+
+// readLimits reads such as gap=2.5s, rate=50 and still.
+func readLimits(args []string) (l limits, err error) {
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg, "=")
+		into := map[string]*time.Duration{"gap": &l.gap, "double": &l.double, "settled": &l.settled}[name]
+		switch {
+		case into != nil:
+			*into, err = time.ParseDuration(value)
+		case arg == "still":
+			l.still = true
+		case name == "rate":
+			l.rate, err = strconv.Atoi(value)
+		default:
+			err = fmt.Errorf("there is no limit %q", arg)
+		}
+		if err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
 // ear is a command that goes on, and what it has said.
 type ear struct {
 	command *lab.Cmd
@@ -139,8 +230,21 @@ func (e *ear) stop() {
 // signal sends the speaker of a node a signal. All nodes have the machine's processes in sight; a node's own are in its
 // network.
 func signal(ctx context.Context, c *lab.Cluster, node, name string) (string, error) {
-	return c.Exec(ctx, node, "sh", "-c", `here=$(stat -L -c %i /proc/self/ns/net); for p in $(pgrep -x speaker); do
+	return signalProgram(ctx, c, node, "-x speaker", name)
+}
+
+// signalProgram sends a node's processes that pgrep finds a signal, and returns their ids.
+func signalProgram(ctx context.Context, c *lab.Cluster, node, which, name string) (string, error) {
+	return c.Exec(ctx, node, "sh", "-c", `here=$(stat -L -c %i /proc/self/ns/net); for p in $(pgrep `+which+`); do
 		if [ "$(stat -L -c %i /proc/$p/ns/net)" = "$here" ]; then kill -`+name+` $p && echo $p; fi; done | grep .`)
+}
+
+// signalAll sends every process in a host's network a signal, but for those that do it.
+func signalAll(c *lab.Cluster, host, name string) error {
+	_, err := c.Exec(context.Background(), host, "sh", "-c", `here=$(stat -L -c %i /proc/self/ns/net); for p in /proc/[0-9]*; do
+		if [ $p != /proc/$$ ] && [ $p != /proc/$PPID ] && [ "$(stat -L -c %i $p/ns/net 2>/dev/null)" = "$here" ]; then
+			kill -`+name+` ${p#/proc/}; fi; done; :`)
+	return err
 }
 
 var macPattern = regexp.MustCompile(`(?:\[|link-layer address: )([0-9A-Fa-f:]{17})`)

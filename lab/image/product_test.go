@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -43,6 +44,29 @@ func TestProduct(t *testing.T) {
 	}
 	if got := strings.Join(files, " "); got != "controller netlb speaker" {
 		t.Errorf("the image holds %q", got)
+	}
+}
+
+// TestLabProgramsAreSmall fails when a speaker brings the types of all API groups, or something has the linker keep all
+// methods again: see kube/api and GoBinary.
+func TestLabProgramsAreSmall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the product; not with -short")
+	}
+	root, err := image.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	speaker := filepath.Join(t.TempDir(), "speaker")
+	if err := image.GoBinary(t.Context(), root, "./cmd/speaker", speaker, ""); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Stat(speaker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most := int64(36e6); file.Size() > most {
+		t.Errorf("a speaker has %d bytes, want at most %d", file.Size(), most)
 	}
 }
 

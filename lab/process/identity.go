@@ -72,9 +72,8 @@ func readStat(pid int) (stat, error) {
 // parseStat reads proc_pid_stat(5). The second field is the program's name in parentheses, which may itself
 // hold spaces and parentheses; the third is the state, the 4th the parent and the 22nd the start time.
 func parseStat(line string) (stat, error) {
-	_, rest, ok := cutLast(line, ")")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 {
+	fields := afterName(line)
+	if len(fields) < 20 {
 		return stat{}, fmt.Errorf("reading process state: unexpected %q", line)
 	}
 	parent, err := strconv.Atoi(fields[1])
@@ -88,11 +87,9 @@ func parseStat(line string) (stat, error) {
 	return stat{zombie: fields[0] == "Z" || fields[0] == "X", parent: parent, start: start}, nil
 }
 
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
+// afterName returns the fields of proc_pid_stat(5) from the third on.
+func afterName(line string) []string {
+	return strings.Fields(line[strings.LastIndexByte(line, ')')+1:])
 }
 
 // readArgv returns the command line of a process.

@@ -63,8 +63,19 @@ func (g Group) Start(c Command) error {
 	if err := g.record(c.Name, cmd); err != nil {
 		return errors.Join(fmt.Errorf("recording %s: %w", c.Name, err), cmd.Process.Kill(), cmd.Wait())
 	}
-	go func() { _ = cmd.Wait() }() // reaps it, while this program lives; its end shows in Running
+	go g.reap(c.Name, cmd)
 	return nil
+}
+
+// reap waits for the end of a process, while this program lives, and says in its log how it ended.
+func (g Group) reap(name string, cmd *exec.Cmd) {
+	_ = cmd.Wait() // the state says more
+	log, err := os.OpenFile(g.LogFile(name), os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return // the log has gone with the lab
+	}
+	_, _ = fmt.Fprintf(log, "%s process %d ended: %v\n", time.Now().UTC().Format(time.RFC3339Nano), cmd.Process.Pid, cmd.ProcessState)
+	_ = log.Close()
 }
 
 func (g Group) record(name string, cmd *exec.Cmd) error {

@@ -110,3 +110,31 @@ func TestAncestors(t *testing.T) {
 		t.Errorf("Ancestors(%d) = %v, want it and its parent %d first", os.Getpid(), line, os.Getppid())
 	}
 }
+
+func TestUsage(t *testing.T) {
+	before := time.Now()
+	sleeper := exec.Command("sleep", "60")
+	if err := sleeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() })
+	began, err := Started(sleeper.Process.Pid)
+	if err != nil || began.Before(before.Add(-time.Second)) || began.After(time.Now().Add(time.Second)) {
+		t.Errorf("it began at %v, not %v (%v)", began, before, err)
+	}
+	if mib, err := Memory(os.Getpid(), "VmRSS"); err != nil || mib < 1 {
+		t.Errorf("this process has %d MiB (%v)", mib, err)
+	}
+	if _, err := Memory(os.Getpid(), "VmNothing"); err == nil {
+		t.Error("there is a VmNothing")
+	}
+	first, err := CPU(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for now := first; now == first; {
+		if now, err = CPU(os.Getpid()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

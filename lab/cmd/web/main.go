@@ -1,8 +1,10 @@
 // Command web is the lab's web server: it says to every request which pod on which node answers, and whom it
-// sees as the client. At /kubernetes it says what the API server tells the pod's ServiceAccount about itself.
+// sees as the client. At /kubernetes it says what the API server tells the pod's ServiceAccount about itself. Told to
+// end, it goes on for as long as the environment variable LINGER says, such as 10s.
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log"
@@ -11,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -31,11 +34,16 @@ func main() {
 		log.Printf("answered %s on %s", client, r.Host)
 	})
 	server := &http.Server{Addr: ":8080", Handler: mux}
+	linger, err := time.ParseDuration(cmp.Or(os.Getenv("LINGER"), "0s"))
+	if err != nil {
+		log.Fatalf("reading LINGER: %v", err)
+	}
 
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
 		<-end
+		time.Sleep(linger)
 		_ = server.Close() // its listener is closed either way, and that ends the program
 	}()
 	log.Printf("pod %s on node %q listens on %s", pod, node, server.Addr)
