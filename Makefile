@@ -55,9 +55,9 @@ test: deps-lab format lint unit ## everything that CI checks (root)
 	@$(MAKE) --no-print-directory -j2 netns e2e
 	$(call STEP,all checks passed)
 
-bench: deps-lab ## measure, and print the figures (root)
-	@$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./bgp/gobgp
-	@cd lab && $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x -p 1 ./e2e ./chaos
+bench: deps-lab ## measure, and print the figures: some hours (root)
+	@$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x -p 1 ./bgp/gobgp ./layer2/rawsock ./announce/members ./kube/speaker ./cmd/speaker
+	@cd lab && $(GO) test -count=1 -timeout 120m -run '^$$' -bench . -benchtime 1x -p 1 ./e2e ./chaos
 
 soak: deps-lab ## an hour (MINUTES=60) of busy cores, lost packets, stopped speakers: no false take-over (root)
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./announce/members -soak $(or $(MINUTES),60)m
