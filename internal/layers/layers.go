@@ -47,12 +47,13 @@ var rooms = []room{
 	{path: "config", why: "it is the validated intent, of values alone", own: []string{"selector", "ipam", "bgp", "layer2", "announce"},
 		libs: []string{"go.yaml.in/yaml/v3"}},
 	{path: "kube", why: "Kubernetes' types stop here, and sockets and GoBGP stay out",
-		own:  []string{"selector", "ipam", "bgp", "layer2", "layer2/layer2test", "announce", "announce/members", "announce/members/memberstest", "config", "kube/..."},
+		own:  []string{"selector", "ipam", "bgp", "layer2", "layer2/layer2test", "announce", "announce/members", "announce/members/memberstest", "config", "kube/...", "internal/atomicfile"},
 		libs: []string{"k8s.io", "github.com/prometheus", "go.uber.org/zap"}},
 	{path: "cmd", why: "it wires everything together", own: []string{"..."}, libs: []string{""}},
 	{path: "charts/kontena-network-lb", why: "its tests compare what it renders with config and the reports", own: []string{"config", "kube/reports"},
 		libs: []string{"helm.sh/helm/v3", "k8s.io", "sigs.k8s.io/yaml", "go.yaml.in/yaml/v3"}},
 	{path: "examples", why: "it shows what a package of ours does alone", own: []string{"ipam", "bgp", "bgp/gobgp", "bgp/neigh", "layer2", "layer2/..."}},
+	{path: "internal/atomicfile", why: "it replaces files and knows nothing of what they say"},
 	{path: "internal", why: "it is test machinery", libs: []string{"github.com/vishvananda/netns", "golang.org/x"}},
 }
 
