@@ -82,7 +82,8 @@ func TestFailureLeavesNothingBehind(t *testing.T) {
 		t.Error("a folder was replaced")
 	}
 	only(t, folder, "x")
-	if err := Write(filepath.Join(folder, "missing", "x"), nil); err == nil {
-		t.Error("there is no folder, and no error")
+	missing := filepath.Join(folder, "missing", "x")
+	if err, want := Write(missing, nil), "replace "+missing+": no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("there is no folder: %v, want %s", err, want)
 	}
 }
