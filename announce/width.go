@@ -136,7 +136,7 @@ func (d *decision) choose(nodes []Node, o *offer, addr netip.Addr) {
 	if !d.shut && d.view.Stage != Withdrawing {
 		return
 	}
-	if d.drains(d.own) { // the others know it, and do not count this node; otherwise they may
+	if d.drains(d.own) || d.shut && !d.own.Speaker && !d.own.Returning { // the others know it, and do not count this node
 		nodes = slices.DeleteFunc(slices.Clone(nodes), self)
 		first = spread(nodes, o.key(addr), o.SpreadBy, o.MaxNodes)
 	}

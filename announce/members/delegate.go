@@ -107,7 +107,7 @@ func (d delegate) MergeRemoteState(b []byte, _ bool) {
 // take puts a record in, and passes on what was news; message is how it came. m.mu is held.
 func (m *Membership) take(r record, message []byte, now time.Time) {
 	if r.node != m.opts.Node {
-		if !m.admits(r.node) {
+		if !m.admits(r.node) || r.age > memory && m.peers[r.node] == nil { // the other one is about to forget it
 			return
 		}
 		p := m.peer(r.node, now)

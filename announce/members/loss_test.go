@@ -152,6 +152,26 @@ func TestGone(t *testing.T) {
 	})
 }
 
+// Who says of a deleted node that it is gone need not know when to stop saying so.
+func TestDeletedNodeIsForgotten(t *testing.T) {
+	inCluster(t, 3, nil, func(c *cluster) {
+		c.kill("n02")
+		c.eventually("lost", c.all("n02", members.Lost))
+		list := peers(3)
+		list[2].Gone = true
+		m := c.speakers["n00"]
+		m.SetPeers(list)
+		members.Forget(m, 23*time.Hour)
+		if m := c.see("n00", "n02"); m.Presence != members.Gone || !m.Known {
+			t.Errorf("%+v, want it Gone and known for a day", m)
+		}
+		members.Forget(m, 25*time.Hour)
+		if m := c.see("n00", "n02"); m.Node != "" {
+			t.Errorf("a day later: %+v, want it forgotten", m)
+		}
+	})
+}
+
 // A network that parts and heals: everybody is together again, however long it took.
 func TestPartition(t *testing.T) {
 	for _, n := range []int{2, 3, 6} {

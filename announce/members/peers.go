@@ -119,13 +119,16 @@ func (m *Membership) forget(now time.Time) {
 	m.forgot = now
 	clear(m.names)
 	for name, p := range m.peers {
-		if !p.alive && !p.given.IsValid() && now.Sub(p.last) > memory && !p.flying {
+		over := !p.given.IsValid() || p.gone && now.Sub(p.since) > memory
+		if !p.alive && over && now.Sub(p.last) > memory && !p.flying {
 			delete(m.peers, name)
 			delete(m.table.replicas, name)
 			m.touch()
 			continue
 		}
-		if at := p.at(m.opts.Port).Addr(); at.IsValid() {
+		at := p.at(m.opts.Port).Addr()
+		other := m.peers[m.names[at]] // of two nodes with one address, one is no more
+		if at.IsValid() && (other == nil || p.alive || other.gone && !other.alive) {
 			m.names[at] = name
 		}
 	}

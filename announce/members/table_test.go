@@ -163,3 +163,22 @@ func TestTableHasLimits(t *testing.T) {
 		t.Errorf("%d speakers, want %d", n, maxSpeakers)
 	}
 }
+
+// What another speaker remembers of one for longer than a day is not taken up anew; what it knows more of one that is known is.
+func TestOldRecord(t *testing.T) {
+	m := &Membership{opts: Options{Node: "a"}, peers: map[string]*peer{}, table: newTable("a", 1), wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	now := time.Now()
+	old := record{node: "b", head: head{1, 1}, content: complete, age: memory + time.Minute}
+	m.take(old, nil, now)
+	if m.peers["b"] != nil || m.table.replicas["b"] != nil {
+		t.Error("it was taken up")
+	}
+	young := old
+	young.age = memory - time.Minute
+	m.take(young, nil, now)
+	old.version = 2
+	m.take(old, nil, now)
+	if p := m.table.replicas["b"]; p == nil || p.version != 2 {
+		t.Errorf("%+v, want version 2", p)
+	}
+}

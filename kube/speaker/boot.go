@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/kontena/network-lb/internal/atomicfile"
 )
 
 // bootIDFile is where the kernel says which boot this is (proc(5)).
@@ -45,7 +47,7 @@ func sameBoot(folder, kernel string) (bool, error) {
 	if string(last) == string(now) {
 		return true, nil
 	}
-	if err := os.WriteFile(note, now, 0o600); err != nil {
+	if err := atomicfile.Write(note, now); err != nil {
 		return false, fmt.Errorf("noting the boot: %w", err)
 	}
 	return false, nil

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"go.uber.org/zap"
+
+	"github.com/kontena/network-lb/internal/atomicfile"
 )
 
 // recall returns what the last process on this boot has left.
@@ -38,7 +40,7 @@ func (d *drain) remember(before passage) {
 	} else {
 		var text []byte
 		if text, err = json.Marshal(d.now); err == nil {
-			err = os.WriteFile(d.file, text, 0o600)
+			err = atomicfile.Write(d.file, text)
 		}
 	}
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/kontena/network-lb/announce"
+	"github.com/kontena/network-lb/internal/atomicfile"
 )
 
 const (
@@ -88,7 +89,7 @@ func (g *gate) keep() {
 	}
 	text, err := json.Marshal(g.note)
 	if err == nil {
-		err = os.WriteFile(g.file, text, 0o600)
+		err = atomicfile.Write(g.file, text)
 	}
 	if err != nil {
 		g.log.Warn("the next process will not know whether the node forwards", zap.Error(err))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/kontena/network-lb/internal/atomicfile"
 )
 
 const (
@@ -101,14 +103,10 @@ func (k *keeper) replace(next *kept, last bool) error {
 			return err
 		}
 		if sum := sha256.Sum256(text.Bytes()); sum != k.sum {
-			temporary := k.file + ".new"
-			if err := os.WriteFile(temporary, text.Bytes(), 0o600); err != nil {
+			if err := atomicfile.Write(k.file, text.Bytes()); err != nil {
 				return fmt.Errorf("keeping the cluster: %w", err)
 			}
-			if err := os.Chtimes(temporary, now, now); err != nil {
-				return fmt.Errorf("keeping the cluster: %w", err)
-			}
-			if err := os.Rename(temporary, k.file); err != nil {
+			if err := os.Chtimes(k.file, now, now); err != nil {
 				return fmt.Errorf("keeping the cluster: %w", err)
 			}
 			k.sum, k.confirmed = sum, now
