@@ -20,7 +20,7 @@ type company struct {
 	members  []members.Member
 	alive    map[string]members.State // the others that are alive and have told
 	suspects []members.Member         // that do not take part, or have not told, and may answer all the same
-	mute     bool                     // one of these has never told its MAC addresses
+	mute     bool                     // one of these that may answer has never told its MAC addresses
 	byMAC    map[layer2.MAC]string    // whose interface it is; this node's are not there
 	restarts map[string]bool          // the speakers that restart; false: their time is over
 }
@@ -29,7 +29,7 @@ type company struct {
 func (f *fellows) look(cfg config.Config, v *announce.View) *company {
 	now := &company{}
 	if f.wanted.Load() {
-		now = f.company()
+		now = f.company(v.Nodes)
 		v.Silent = now.silent != nil
 		v.Members = append(now.values(f.opts.Node), announce.Member{
 			Node: f.opts.Node, Presence: announce.Alive, Known: true, Draining: f.draining || f.ending, Unproven: f.unproven,
@@ -42,7 +42,7 @@ func (f *fellows) look(cfg config.Config, v *announce.View) *company {
 	return now
 }
 
-func (f *fellows) company() *company {
+func (f *fellows) company(nodes []announce.Node) *company {
 	m := f.membership()
 	if m == nil {
 		return &company{silent: f.problem}
@@ -63,19 +63,34 @@ func (f *fellows) company() *company {
 	}
 	stalled := f.stalled
 	f.stalled = stalled && view.Silent != nil
-	return newCompany(view, f.opts.Node, stalled && view.Silent == nil, f.vigil.judge)
+	c := newCompany(view, f.opts.Node, f.vigil.judge)
+	c.lapsed = stalled && view.Silent == nil
+	c.mute = slices.ContainsFunc(c.suspects, func(m members.Member) bool { return !m.Known && mayAnswer(m, nodes) })
+	return c
+}
+
+// unmet is for how long a speaker that nobody has met may answer for addresses although its Pod is not Ready.
+const unmet = time.Minute
+
+// mayAnswer says of a speaker that nobody has met whether it may answer all the same. One that has not been Ready for long
+// is not there: it would keep addresses from being taken for which a stranger answers.
+func mayAnswer(m members.Member, nodes []announce.Node) bool {
+	return time.Since(m.Since) < unmet ||
+		slices.ContainsFunc(nodes, func(n announce.Node) bool { return n.Name == m.Node && n.Ready && n.Speaker })
 }
 
 // newCompany judges the members. judge says which of them restart, and whether their nodes keep what they held.
-func newCompany(view members.View, self string, lapsed bool, judge func(members.Member) (restarts, keeps bool)) *company {
-	c := &company{silent: view.Silent, lapsed: lapsed, members: view.Members, alive: map[string]members.State{}, byMAC: map[layer2.MAC]string{},
+func newCompany(view members.View, self string, judge func(members.Member) (restarts, keeps bool)) *company {
+	c := &company{silent: view.Silent, members: view.Members, alive: map[string]members.State{}, byMAC: map[layer2.MAC]string{},
 		restarts: map[string]bool{}}
 	for _, m := range view.Members {
 		if m.Node == self {
 			continue
 		}
 		for _, l := range m.State.Interfaces {
-			c.byMAC[l.MAC] = m.Node
+			if c.byMAC[l.MAC] == "" || m.Presence == members.Alive { // a machine may be there under another name than before
+				c.byMAC[l.MAC] = m.Node
+			}
 		}
 		restarts, keeps := judge(m)
 		if restarts {
@@ -88,7 +103,6 @@ func newCompany(view members.View, self string, lapsed bool, judge func(members.
 			c.alive[m.Node] = m.State
 		case m.Presence == members.Alive, m.Presence == members.Lost, m.Presence == members.Missing:
 			c.suspects = append(c.suspects, m)
-			c.mute = c.mute || !m.Known
 		}
 	}
 	return c
@@ -152,8 +166,8 @@ func (c *company) answers(r layer2.ProbeResult) (node string, yes bool) {
 	return "", yes
 }
 
-// links are the node's interfaces as the others have to know them: without those of container networks, which come and
-// go with Pods, unless a pool names one.
+// links are the node's interfaces as the others have to know them: without those that answer for nothing, as the ports of a
+// bridge, and those of container networks, unless a pool names one. Such come and go with Pods.
 func (f *fellows) links(cfg config.Config) []layer2.Link {
 	if f.opts.Links == nil {
 		return nil
@@ -162,6 +176,9 @@ func (f *fellows) links(cfg config.Config) []layer2.Link {
 	excluded := slices.Concat(layer2.ContainerInterfaces, cfg.ExcludeInterfaces)
 	var out []layer2.Link
 	for _, l := range all {
+		if l.Enslaved || l.MAC == (layer2.MAC{}) {
+			continue
+		}
 		outside := slices.ContainsFunc(excluded, func(glob string) bool {
 			matches, err := path.Match(glob, l.Name)
 			return matches && err == nil
@@ -169,7 +186,7 @@ func (f *fellows) links(cfg config.Config) []layer2.Link {
 		named := func(p config.Pool) bool { return slices.Contains(p.Interfaces, l.Name) }
 		if !outside || slices.ContainsFunc(cfg.Pools, named) {
 			out = append(out, layer2.Link{
-				Name: l.Name, MAC: l.MAC, Up: l.Up, Carrier: l.Carrier, Broadcast: l.Broadcast, Enslaved: l.Enslaved,
+				Name: l.Name, MAC: l.MAC, Up: l.Up, Carrier: l.Carrier, Broadcast: l.Broadcast,
 				Addrs: l.Addrs, Default4: l.Default4, Default6: l.Default6,
 			})
 		}

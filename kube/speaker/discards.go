@@ -19,10 +19,11 @@ type discards struct {
 	wake   func()   // is called when there is something to take back
 	wanted map[netip.Prefix]time.Time
 	idle   bool // there is nothing in the kernel
+	retry  *time.Timer
 }
 
 // set makes the aggregates those that are refused, before they are advertised. What is no longer among them goes
-// when it has lingered.
+// when it has lingered. What fails is tried again.
 func (d *discards) set(aggregates []netip.Prefix) error {
 	if d.kernel == nil {
 		return nil
@@ -49,6 +50,12 @@ func (d *discards) set(aggregates []netip.Prefix) error {
 		return nil
 	}
 	err := d.kernel.Set(all)
+	if d.retry != nil {
+		d.retry.Stop()
+	}
+	if err != nil {
+		d.retry = time.AfterFunc(linger, d.wake)
+	}
 	d.idle = err == nil && len(all) == 0
 	return err
 }

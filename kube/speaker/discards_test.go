@@ -55,8 +55,9 @@ func TestDiscards(t *testing.T) {
 		k.err = errors.New("no permission")
 		step("an error", linger, nil, both[:1], 9, 3)
 		step("is tried again", 0, nil, both[:1], 10, 3)
+		step("by itself", linger, nil, both[:1], 11, 4)
 		k.err = nil
-		step("until it succeeds", 0, nil, nil, 11, 3)
-		step("and then rests", time.Hour, nil, nil, 11, 3)
+		step("until it succeeds", 0, nil, nil, 12, 4)
+		step("and then rests", time.Hour, nil, nil, 12, 4)
 	})
 }

@@ -48,6 +48,7 @@ type drain struct {
 	slots  *slots // nil: none are needed
 	log    *zap.Logger
 	wake   func() // the loop
+	fresh  bool   // no speaker has announced anything on this boot
 	looked bool
 	timer  *time.Timer
 
@@ -62,7 +63,7 @@ type drain struct {
 }
 
 func newDrain(o Options, log *zap.Logger, wake func()) *drain {
-	d := &drain{log: log, wake: wake, rouse: make(chan struct{}, 1)}
+	d := &drain{log: log, wake: wake, fresh: !o.SameBoot, rouse: make(chan struct{}, 1)}
 	if o.DrainSlots != "" {
 		d.slots = &slots{leases: o.Client.Leases(o.Namespace), name: o.DrainSlots, node: o.Node}
 	}
@@ -81,7 +82,7 @@ func (d *drain) stage(wanted bool, cfg config.Drain) announce.Stage {
 		d.looked, d.cfg = true, cfg
 		d.now = d.recall()
 		d.has = d.now.State == reports.Draining
-		if wanted && d.now.State == "" { // it has announced nothing yet on this boot, and begins nothing
+		if wanted && d.now.State == "" && d.fresh { // it begins nothing
 			t := time.Now()
 			d.now = passage{State: reports.Draining, Since: t, Began: t, Ask: t, Until: t.Add(cfg.Timeout)}
 		}

@@ -303,6 +303,21 @@ func TestDrainFromTheStart(t *testing.T) {
 	})
 }
 
+// One that is drained while its speaker is away has announced something: that drain begins as any other does.
+func TestDrainFromTheStartOfALaterSpeaker(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.populateTwo()
+		c.hold("b", 600)
+		c.drain("a", "true")
+		r := &recorder{}
+		s := c.start(c, r, &r.claims, func(o *Options) { o.DrainSlots, o.SameBoot = "drain", true })
+		c.want("while b drains", s, r, "Waiting, announcing")
+		c.hold("", 1)
+		time.Sleep(slotInterval)
+		c.want("then", s, r, "Draining, leaving")
+	})
+}
+
 // A speaker that ends for good drains its node in the time that it has, slot or not.
 func TestDrainAtTheEnd(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -320,6 +320,24 @@ func TestSlowSwitch(t *testing.T) {
 	})
 }
 
+// A Pod that starts brings an interface that is a port of a virtual switch: what is to be taken is taken at once all the same.
+func TestPodStartsMeanwhile(t *testing.T) {
+	inSite(t, "a b", func(t *testing.T, s *site) {
+		s.run("a b")
+		b := s.nodes["b"]
+		port := layer2.Link{Index: 7, Name: "web-7f9c4d", MAC: layer2.MAC{2, 0, 0, 0, 7, 7}, Up: true, Carrier: true, Broadcast: true, Enslaved: true}
+		var pods layer2test.LAN
+		s.nodes["a"].crash()
+		time.AfterFunc(500*time.Millisecond, func() { b.transport.Plug(port, &pods) })
+		if d := s.becomes("b"); d > 2500*time.Millisecond {
+			t.Errorf("taken over after %v", d)
+		}
+		if told := b.fellows.state(b.document.Version().Config).Interfaces; len(told) != 1 {
+			t.Errorf("b tells the others of %+v", told)
+		}
+	})
+}
+
 // A speaker that ends is silent once another one answers, and waits for nobody who cannot.
 func TestLeave(t *testing.T) {
 	inSite(t, "a b", func(t *testing.T, s *site) {

@@ -18,6 +18,7 @@ import (
 	"github.com/kontena/network-lb/announce"
 	"github.com/kontena/network-lb/announce/members"
 	"github.com/kontena/network-lb/config"
+	"github.com/kontena/network-lb/internal/atomicfile"
 )
 
 // patience is how long what was known of the others counts while the membership begins anew, on another port.
@@ -207,7 +208,7 @@ func (f *fellows) remember(now memory) {
 	f.kept = now
 	text, err := json.Marshal(now)
 	if err == nil {
-		err = os.WriteFile(f.file(), text, 0o600)
+		err = atomicfile.Write(f.file(), text)
 	}
 	if err != nil {
 		f.log.Warn("the members are not remembered", zap.Error(err))

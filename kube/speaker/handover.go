@@ -42,6 +42,7 @@ func (s *Speaker) depart(life context.Context) {
 		if waits := layer2 && s.waits(); !waits && !(s.departing && !s.alone && s.drain.departs()) {
 			return
 		}
+		pauseUntil(life, time.Now().Add(settle))
 		select {
 		case <-s.wake:
 		case <-enough:

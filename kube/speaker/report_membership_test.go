@@ -92,6 +92,21 @@ func TestReportOfTheMembership(t *testing.T) {
 	})
 }
 
+// A speaker that never came is not taken for the one that answers: it would keep the address from everybody.
+func TestStrangerBesideASpeakerThatNeverCame(t *testing.T) {
+	inSite(t, "a b", func(t *testing.T, s *site) {
+		p := pod("a")
+		p.Status.Conditions = nil
+		must(s.cluster, s.CoreV1().Pods("system").Create, p)
+		s.squat()
+		s.run("b")
+		time.Sleep(unmet - 10*time.Second)
+		s.want("it may have begun a moment ago", "")
+		time.Sleep(20 * time.Second)
+		s.want("it is not there", "b")
+	})
+}
+
 // A machine that answers with a MAC address that nobody has told is some speaker's that was never met.
 func TestReportOfAnUnknownSpeaker(t *testing.T) {
 	inSite(t, "a b", func(t *testing.T, s *site) {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/kontena/network-lb/config"
+	"github.com/kontena/network-lb/internal/atomicfile"
 	"github.com/kontena/network-lb/layer2"
 )
 
@@ -72,6 +73,7 @@ func (s *Speaker) restart(life context.Context, cfg config.Config) bool {
 		if s.turn(life, cfg); !s.waits() {
 			return true
 		}
+		pauseUntil(life, time.Now().Add(settle))
 		select {
 		case <-s.wake:
 		case <-enough:
@@ -87,7 +89,7 @@ func (f *fellows) bequeath(grace time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(f.legacyFile(), text, 0o600)
+	return atomicfile.Write(f.legacyFile(), text)
 }
 
 // inherit reads what the last speaker on this node has left, if it was to be followed by this one.
