@@ -35,9 +35,9 @@ func (d *decision) staying(nodes []Node) []Node {
 }
 
 // heirs returns the nodes, but for this one, that announce what an offer has for them and go on doing so, in order of name:
-// this one may go then. Their speakers are Ready, and so have sessions.
+// this one may go then. Their speakers are Ready, and at least one of their sessions is up, as far as is known.
 func (d *decision) heirs(o *offer) []Node {
-	return slices.DeleteFunc(d.staying(d.announcing(o)), func(n Node) bool { return !n.Speaker || d.members[n.Name].draining() })
+	return slices.DeleteFunc(d.staying(d.announcing(o)), func(n Node) bool { return !n.Speaker || n.NoSession || d.members[n.Name].draining() })
 }
 
 // Alone reports whether there is no other node to announce by BGP what this one does, should it leave.

@@ -96,6 +96,8 @@ type Node struct {
 	// Returning says that no speaker runs there, but that one did a moment ago: it may be about to start again, and what
 	// it advertised by BGP stays with the routers meanwhile.
 	Returning bool
+	// NoSession says that none of its BGP sessions is up: it takes over by BGP from no node that is emptied.
+	NoSession bool
 	// Drain says that somebody wants the node emptied, and Taints are the keys of its taints.
 	Drain  bool
 	Taints []string

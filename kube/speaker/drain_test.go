@@ -16,7 +16,10 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/kontena/network-lb/announce"
@@ -245,6 +248,38 @@ func TestDrainOfTheLastAnnouncer(t *testing.T) {
 		c.want("b drains again", s, r, "Draining, leaving")
 		time.Sleep(3 * time.Minute)
 		c.want("after the timeout", s, r, "Drained, nothing")
+	})
+}
+
+// Nor does it leave its addresses to a node that no router hears.
+func TestDrainBesideANodeWithoutSessions(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.populateTwo()
+		dynamic := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(
+			runtime.NewScheme(), map[schema.GroupVersionResource]string{reports.Speakers: "SpeakerList"})
+		b := &unstructured.Unstructured{}
+		b.SetGroupVersionKind(reports.Speakers.GroupVersion().WithKind("Speaker"))
+		b.SetName("b")
+		report := func(sessions string) {
+			if err := unstructured.SetNestedField(b.Object, sessions, "status", "bgp", "sessions"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		report("0/1")
+		if _, err := dynamic.Resource(reports.Speakers).Create(t.Context(), b, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		r := &recorder{}
+		s := c.start(c, r, &r.claims, func(o *Options) { o.DrainSlots, o.Reports = "drain", dynamic })
+		c.drain("a", "true")
+		time.Sleep(2 * time.Minute)
+		c.want("b has no session", s, r, "Draining, leaving")
+		report("1/1")
+		if _, err := dynamic.Resource(reports.Speakers).Update(t.Context(), b, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * sessionlessInterval)
+		c.want("it has one", s, r, "Drained, nothing")
 	})
 }
 

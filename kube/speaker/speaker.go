@@ -31,25 +31,26 @@ const settle = 20 * time.Millisecond
 
 // Speaker announces for one node. Make it with New.
 type Speaker struct {
-	opts      Options
-	log       *zap.Logger
-	state     *state
-	document  document.LastGood
-	passwords *passwords
-	wake      chan struct{}
-	discards  discards // the loop's own
-	weights   weights  // likewise
-	overlaps  overlaps // likewise
-	fellows   *fellows
-	caution   *caution
-	gate      *gate
-	reporter  *reporter // nil: there is no report
-	keeper    *keeper
-	kept      *kept // what the loop acts on in place of the cluster, which has not been read; nil: the cluster
-	drain     *drain
-	departing bool                     // it ends for good; the loop's own, as alone is
-	alone     bool                     // of one that does: nobody else can announce its routes
-	set       map[session]bgp.Password // of the peers that were set last, as long as they are configured; the loop's own
+	opts        Options
+	log         *zap.Logger
+	state       *state
+	document    document.LastGood
+	passwords   *passwords
+	wake        chan struct{}
+	discards    discards // the loop's own
+	weights     weights  // likewise
+	overlaps    overlaps // likewise
+	fellows     *fellows
+	caution     *caution
+	gate        *gate
+	reporter    *reporter // nil: there is no report
+	keeper      *keeper
+	kept        *kept // what the loop acts on in place of the cluster, which has not been read; nil: the cluster
+	drain       *drain
+	sessionless *sessionless
+	departing   bool                     // it ends for good; the loop's own, as alone is
+	alone       bool                     // of one that does: nobody else can announce its routes
+	set         map[session]bgp.Password // of the peers that were set last, as long as they are configured; the loop's own
 
 	mu               sync.Mutex
 	last             *announce.Plan    // the last plan carried out; nil before the first ...
@@ -73,6 +74,7 @@ func New(o Options) *Speaker {
 	s.fellows = newFellows(o, s.log, s.poke)
 	s.gate = newGate(o, s.poke, s.log)
 	s.drain = newDrain(o, s.log, s.poke)
+	s.sessionless = newSessionless(o, s.log, s.poke)
 	s.caution = newCaution(o.Neighbours, s.poke, s.log)
 	s.keeper = newKeeper(o, s.log)
 	s.fellows.vigil.ask = s.caution.again
@@ -275,6 +277,7 @@ func (s *Speaker) turn(ctx context.Context, cfg config.Config) {
 	s.fellows.unproven = v.Unproven
 	v.DrainTaints = cfg.Drain.OnTaints
 	v.Stage = s.drain.stage(own.Drains(v.DrainTaints), cfg.Drain)
+	v.Nodes = s.sessionless.tell(ctx, v.Stage == announce.Leaving || v.Stage == announce.Withdrawing || s.departing, v.Nodes)
 	s.alone = s.departing && announce.Alone(v)
 	s.fellows.draining = v.Stage != announce.Staying
 	plan := s.decide(ctx, cfg, v)
