@@ -23,6 +23,7 @@ var options = []option{
 	{"`peer_port`", "session with port 1179", "", testPort},
 	{"`source_address`", "session with that address of the node, next hop likewise", "", testSource},
 	{"`source_address` of nobody", "no session until the address is on the node; the reason says so", "", testSourceAway},
+	{"`source_address` unset, node that is renumbered while the router is away", "session from the new address when the router is back, by whatever name of the interface", routers.FRRouting, testRenumbered},
 	{"`router_id`", "BGP identifier 192.0.2.77", "", testRouterID},
 	{"`router_id` unset, no IPv4 on the node", "a BGP identifier, not 0.0.0.0", "", testDefaultRouterID},
 	{"`hold_time: 3s`, `keepalive_time: 1s`", "hold time 3 s, keepalive 1 s; the session stands for longer than that", "", testTimers},

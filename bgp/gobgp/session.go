@@ -41,6 +41,7 @@ type line struct {
 	local  bgp.Local
 	api    *api.Peer // as GoBGP was given it
 
+	connected atomic.Bool   // there is a connection, or was one
 	refused   atomic.Bool   // the peer has our own ASN
 	relimited chan struct{} // peer.MaxReceived is another
 }
@@ -128,7 +129,7 @@ func (s *session) Dial(peer bgp.Peer) error {
 	s.mu.Unlock()
 
 	s.speaker.log.reset(hooks{
-		connected:  l.connected,
+		connected:  l.connect,
 		opened:     l.opened,
 		dialFailed: func(err error) { s.unconnected(l, err) },
 	})

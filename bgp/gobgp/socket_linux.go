@@ -16,9 +16,10 @@ import (
 // GoBGP does not hand out its connections, so what it has no option for is done to the sockets of this process that are
 // connected to the peer. Both functions are called by the goroutine that has the connection, which stands still.
 
-// connected sets the TTL of a connection that has just been made to a peer of any ASN; nothing has been said on it yet.
-// GoBGP does that only for a peer whose ASN is known to be another before it is dialled.
-func (l *line) connected() {
+// connect takes down that there is a connection, and sets its TTL if it is to a peer of any ASN; nothing has been said on
+// it yet. GoBGP does that only for a peer whose ASN is known to be another before it is dialled.
+func (l *line) connect() {
+	l.connected.Store(true)
 	if !l.peer.External || l.peer.TTLSecurity > 0 || l.peer.Interface != "" {
 		return
 	}
