@@ -17,6 +17,7 @@ func (s *session) act(now time.Time, w *want, look bool) time.Time {
 		s.unguard()
 		s.link, s.dialled, s.have = nil, false, nil
 		s.conn(Conn{})
+		s.discardNews()
 		s.forget()
 		s.state(now, Idle, "")
 	}

@@ -81,9 +81,14 @@ func (s *session) hangUp() {
 	s.unguard()
 	s.dialled = false
 	s.conn(Conn{})
+	s.discardNews()
+}
+
+// discardNews forgets what the engine has told of a connection that is gone: it would be taken for news of the next one.
+func (s *session) discardNews() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.news = nil
-	s.mu.Unlock()
 }
 
 // conn notes the session's connection.
