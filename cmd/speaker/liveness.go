@@ -2,13 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,87 +21,93 @@ const patience = 400 * time.Millisecond
 // is there before the router has missed it.
 type liveness struct {
 	manager *bfd.Manager
-	file    string // empty: nothing is kept
+	kept    *kept
 	log     *zap.Logger
 
-	mu    sync.Mutex
-	saved []bfd.Saved // what is in the file
+	news  chan struct{} // some session has changed
+	stop  chan struct{} // closed by close
+	ended chan struct{} // closed when changes are written no more
+
+	mu   sync.Mutex // never held while the file is written
+	open map[*watch]struct{}
 }
 
 var _ bgp.Liveness = (*liveness)(nil)
 
-// newLiveness takes over what the last process suspended.
+// newLiveness takes over what the last process suspended. An empty folder keeps nothing.
 func newLiveness(folder string, log *zap.Logger) *liveness {
-	l := &liveness{log: log}
+	l := &liveness{log: log, open: map[*watch]struct{}{},
+		news: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+	file := ""
 	if folder != "" {
-		l.file = filepath.Join(folder, "bfd.json")
-		if err := l.read(); err != nil {
-			log.Warn("BFD sessions of the last run are not resumed", zap.Error(err))
-		}
+		file = filepath.Join(folder, "bfd.json")
 	}
-	l.manager = bfd.Listen(bfd.Options{Logger: log, Resume: l.saved})
+	var err error
+	if l.kept, err = openKept(file); err != nil {
+		log.Warn("BFD sessions of the last run are not resumed", zap.Error(err))
+	}
+	l.manager = bfd.Listen(bfd.Options{Logger: log, Resume: l.kept.saved})
+	go l.follow()
 	return l
 }
 
-func (l *liveness) read() error {
-	text, err := os.ReadFile(l.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &l.saved)
-	}
-	if err != nil {
-		l.saved = nil
-		return fmt.Errorf("reading %s: %w", l.file, err)
-	}
-	return nil
+// close tells the routers of what is still watched that it is no more.
+func (l *liveness) close() {
+	close(l.stop)
+	l.manager.Close()
 }
 
-// update changes what the file says.
-func (l *liveness) update(change func([]bfd.Saved) []bfd.Saved) error {
+// follow has the file say what a process has to know that follows this one if it is killed. It is a goroutine of its own:
+// those that tell of changes have packets to read, and a disk may take its time.
+func (l *liveness) follow() {
+	defer close(l.ended)
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-l.news:
+		}
+		if err := l.kept.update(l.snapshots); err != nil {
+			l.log.Warn("BFD is not resumed if this process is killed", zap.Error(err))
+		}
+	}
+}
+
+// poke has the file follow a change, soon.
+func (l *liveness) poke() {
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
+}
+
+// snapshots brings what is kept of the open sessions up to date.
+func (l *liveness) snapshots(all []bfd.Saved) []bfd.Saved {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before := len(l.saved)
-	l.saved = change(slices.Clone(l.saved))
-	if l.file == "" || before == 0 && len(l.saved) == 0 {
-		return nil
+	for w := range l.open {
+		saved, err := w.session.Snapshot()
+		all = replace(all, w.target, saved, err)
 	}
-	text, err := json.Marshal(l.saved)
-	if err == nil {
-		err = os.WriteFile(l.file, text, 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("keeping BFD sessions: %w", err)
-	}
-	return nil
-}
-
-// replace changes what the file says of the session with a target.
-func (l *liveness) replace(t bgp.Target, by ...bfd.Saved) error {
-	return l.update(func(all []bfd.Saved) []bfd.Saved {
-		return append(slices.DeleteFunc(all, func(s bfd.Saved) bool {
-			return s.Local.WithZone("") == t.Local.WithZone("") && s.Remote.WithZone("") == t.Remote.WithZone("")
-		}), by...)
-	})
+	return all
 }
 
 // Watch implements bgp.Liveness.
 func (l *liveness) Watch(t bgp.Target, changed func(bgp.LivenessStatus)) (bgp.Watch, error) {
-	w := &watch{liveness: l, target: t}
 	session, err := l.manager.Open(bfd.Config{
 		Local: t.Local, Remote: t.Remote, Interface: t.Interface, Multihop: t.Multihop, Parameters: parameters(t.Peer.BFD),
 	}, func(s bfd.Status) {
-		w.keep()
+		l.poke()
 		changed(translate(s))
 	})
 	if err != nil {
 		return nil, err
 	}
-	w.mu.Lock()
-	w.session = session
-	w.mu.Unlock()
-	w.keep() // one that was resumed may be resumed again
+	w := &watch{liveness: l, target: t, session: session}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[w] = struct{}{}
+	l.poke() // one that was resumed may be resumed again
 	return w, nil
 }
 
@@ -134,10 +135,7 @@ func translate(s bfd.Status) bgp.LivenessStatus {
 type watch struct {
 	liveness *liveness
 	target   bgp.Target
-
-	mu      sync.Mutex
-	session *bfd.Session // nil while it is being opened
-	over    bool         // what the file says is the last word
+	session  *bfd.Session
 }
 
 func (w *watch) Set(b bgp.BFD) {
@@ -146,25 +144,12 @@ func (w *watch) Set(b bgp.BFD) {
 	}
 }
 
-// keep has the file say what a process has to know that follows this one if it is killed now.
-func (w *watch) keep() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.session == nil || w.over {
-		return
-	}
-	saved, err := w.session.Snapshot()
-	w.complain("BFD is not resumed if this process is killed", w.write(saved, err))
-}
-
 func (w *watch) Suspend() {
+	w.leave()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	saved, err := w.session.Suspend(ctx)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.over = true
-	if fault := w.write(saved, err); fault != nil {
+	if fault := w.keep(saved, err); fault != nil {
 		err = fault
 	}
 	if !errors.Is(err, bfd.ErrNotUp) {
@@ -173,19 +158,21 @@ func (w *watch) Suspend() {
 }
 
 func (w *watch) Close() {
+	w.leave()
 	w.session.Close()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.over = true
-	w.complain("a closed BFD session is still said to be up", w.liveness.replace(w.target))
+	w.complain("a closed BFD session is still said to be up", w.keep(bfd.Saved{}, bfd.ErrNotUp))
 }
 
-// write has the file say what is saved, or nothing where that failed.
-func (w *watch) write(saved bfd.Saved, failed error) error {
-	if failed != nil {
-		return w.liveness.replace(w.target)
-	}
-	return w.liveness.replace(w.target, saved)
+// leave has the file not follow the session any more: what keep has it say next is the last word.
+func (w *watch) leave() {
+	w.liveness.mu.Lock()
+	defer w.liveness.mu.Unlock()
+	delete(w.liveness.open, w)
+}
+
+// keep has the file say what is saved of the session, or nothing where that failed, and returns when it does.
+func (w *watch) keep(saved bfd.Saved, failed error) error {
+	return w.liveness.kept.update(func(all []bfd.Saved) []bfd.Saved { return replace(all, w.target, saved, failed) })
 }
 
 func (w *watch) complain(what string, err error) {

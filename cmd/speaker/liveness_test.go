@@ -13,25 +13,31 @@ import (
 	"github.com/kontena/network-lb/bgp/bfd"
 )
 
+// newTestLiveness closes it after the test, and waits until it leaves the folder alone.
+func newTestLiveness(t *testing.T, folder string) *liveness {
+	l := newLiveness(folder, zaptest.NewLogger(t))
+	t.Cleanup(func() {
+		l.close()
+		<-l.ended
+	})
+	return l
+}
+
 func TestSuspendedSessionsAreKeptUntilResumed(t *testing.T) {
 	folder := t.TempDir()
-	next := func() *liveness {
-		l := newLiveness(folder, zaptest.NewLogger(t))
-		t.Cleanup(l.manager.Close)
-		return l
-	}
+	next := func() *liveness { return newTestLiveness(t, folder) }
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	local := netip.MustParseAddr("127.0.0.1")
 	first := next()
 	for i, remote := range []string{"127.0.0.2", "fe80::1%eth0"} {
 		saved := bfd.Saved{Local: local, Remote: netip.MustParseAddr(remote), LocalDiscriminator: uint32(i + 1), RemoteReceive: time.Second, At: at}
-		if err := first.update(func(all []bfd.Saved) []bfd.Saved { return append(all, saved) }); err != nil {
+		if err := first.kept.update(func(all []bfd.Saved) []bfd.Saved { return append(all, saved) }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	next() // it ends before it has resumed anything
 	third := next()
-	if s := third.saved; len(s) != 2 || s[1].Remote != netip.MustParseAddr("fe80::1%eth0") || s[1].LocalDiscriminator != 2 ||
+	if s := third.kept.saved; len(s) != 2 || s[1].Remote != netip.MustParseAddr("fe80::1%eth0") || s[1].LocalDiscriminator != 2 ||
 		s[0].RemoteReceive != time.Second || !s[0].At.Equal(at) {
 		t.Fatalf("kept %+v", s)
 	}
@@ -40,13 +46,13 @@ func TestSuspendedSessionsAreKeptUntilResumed(t *testing.T) {
 		t.Fatal(err)
 	}
 	watch.Close()
-	if s := next().saved; len(s) != 1 || s[0].LocalDiscriminator != 2 {
+	if s := next().kept.saved; len(s) != 1 || s[0].LocalDiscriminator != 2 {
 		t.Errorf("after one was resumed: %+v", s)
 	}
 	if err := os.WriteFile(filepath.Join(folder, "bfd.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if s := next().saved; len(s) != 0 {
+	if s := next().kept.saved; len(s) != 0 {
 		t.Errorf("of a spoilt file: %+v", s)
 	}
 }

@@ -51,7 +51,7 @@ func (r *routing) prefer(own []netip.Addr) {
 
 // close ends all sessions. With keep, the routers and the node keep the routes for the next process.
 func (r *routing) close(keep bool) {
-	defer r.liveness.manager.Close() // what is watched at the end is suspended or closed by then
+	defer r.liveness.close() // what is watched at the end is suspended or closed by then
 	if r.routes.Close(keep); keep {
 		return
 	}
