@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,7 +74,9 @@ func replace(all []bfd.Saved, t bgp.Target, by bfd.Saved, failed error) []bfd.Sa
 	return append(all, by)
 }
 
-// isOf is whether a saved session is the one with a target.
+// isOf is whether a saved session is the one with a target. Link-local addresses are many times on a node, once on each
+// interface; over several hops the interface plays no part.
 func isOf(s bfd.Saved, t bgp.Target) bool {
-	return s.Local.WithZone("") == t.Local.WithZone("") && s.Remote.WithZone("") == t.Remote.WithZone("")
+	return s.Local.WithZone("") == t.Local.WithZone("") && s.Remote.WithZone("") == t.Remote.WithZone("") &&
+		s.Multihop == t.Multihop && (t.Multihop || cmp.Or(s.Interface, s.Remote.Zone()) == cmp.Or(t.Interface, t.Remote.Zone()))
 }

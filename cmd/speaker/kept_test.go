@@ -128,3 +128,47 @@ func TestLastWord(t *testing.T) {
 	<-began
 	saysOnly(t, folder, targets[1])
 }
+
+// TestSameAddressesOnAnotherLink: link-local addresses are only unique on their link.
+func TestSameAddressesOnAnotherLink(t *testing.T) {
+	addr := netip.MustParseAddr
+	vlan := func(name string) (bgp.Target, bfd.Saved) {
+		local, remote := addr("fe80::1"), addr("fe80::2")
+		return bgp.Target{Local: local.WithZone(name), Remote: remote.WithZone(name), Interface: name},
+			bfd.Saved{Local: local, Remote: remote, Interface: name}
+	}
+	routed := func(iface string, multihop bool) (bgp.Target, bfd.Saved) {
+		local, remote := addr("10.0.1.1"), addr("10.0.1.2")
+		saved := bfd.Saved{Local: local, Remote: remote, Interface: iface, Multihop: multihop}
+		if multihop {
+			saved.Interface = "" // as package bfd has it
+		}
+		return bgp.Target{Local: local, Remote: remote, Interface: iface, Multihop: multihop}, saved
+	}
+	k, err := openKept(filepath.Join(t.TempDir(), "bfd.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var targets []bgp.Target
+	keep := func(target bgp.Target, saved bfd.Saved) {
+		targets = append(targets, target)
+		for range 2 { // the second takes the place of the first
+			if err := k.update(func(all []bfd.Saved) []bfd.Saved { return replace(all, target, saved, nil) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	keep(vlan("vlan10"))
+	keep(vlan("vlan20"))
+	keep(routed("eth1", false))
+	keep(routed("eth2", false))
+	keep(routed("eth1", true))
+	if !slices.EqualFunc(k.saved, targets, isOf) {
+		t.Fatalf("kept %+v", k.saved)
+	}
+	moved, _ := routed("eth9", true) // over several hops it is the same one
+	err = k.update(func(all []bfd.Saved) []bfd.Saved { return replace(all, moved, bfd.Saved{}, bfd.ErrNotUp) })
+	if err != nil || len(k.saved) != 4 || k.saved[3].Multihop {
+		t.Errorf("kept %+v (%v)", k.saved, err)
+	}
+}
