@@ -57,6 +57,22 @@ func TestSuspendedSessionsAreKeptUntilResumed(t *testing.T) {
 	}
 }
 
+// TestKeptRoutesKeepBFD has a session that was not suspended when the process ends to be followed by another.
+func TestKeptRoutesKeepBFD(t *testing.T) {
+	folder, targets := resumable(t, time.Minute, "127.0.0.2")
+	l := newTestLiveness(t, folder)
+	w, err := l.Watch(targets[0], func(bgp.LivenessStatus) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := routing{liveness: l, routes: bgp.NewSpeaker(new(bgp.Memory), bgp.Options{}), log: zaptest.NewLogger(t)}
+	r.close(true)
+	if s := w.(*watch).session.Status(); s.State != bfd.Up {
+		t.Errorf("the router is told %s", s.State)
+	}
+	saysOnly(t, folder, targets...)
+}
+
 func TestTranslate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		is   bfd.Status

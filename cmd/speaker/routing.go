@@ -49,12 +49,14 @@ func (r *routing) prefer(own []netip.Addr) {
 	}
 }
 
-// close ends all sessions. With keep, the routers and the node keep the routes for the next process.
+// close ends all sessions. With keep, the routers and the node keep the routes for the next process, and BFD that could
+// not be suspended in time goes on until this process exits: a router that was told that it is down on purpose would
+// withdraw the routes while the connection stands.
 func (r *routing) close(keep bool) {
-	defer r.liveness.close() // what is watched at the end is suspended or closed by then
 	if r.routes.Close(keep); keep {
 		return
 	}
+	defer r.liveness.close()
 	if err := r.discards.Set(nil); err != nil {
 		r.log.Warn("discard routes are left behind", zap.Error(err))
 	}
