@@ -84,7 +84,7 @@ func resetting(c *net.TCPConn) {
 }
 
 // flood is how many routes a router of the test sends.
-const flood = 150000
+const flood = 60000
 
 // TestNetnsBadRoutersTouchNobody has one good router beside six bad ones.
 func TestNetnsBadRoutersTouchNobody(t *testing.T) {
@@ -108,7 +108,7 @@ func TestNetnsBadRoutersTouchNobody(t *testing.T) {
 		"unsigned": script(t, good.ns, 1184, silent),
 	}
 	peers := []bgp.Peer{at("good", "10.0.1.2", 0), at("wrong ASN", "2001:db8:1::2", 0), at("flooding", "10.0.2.2", 0)}
-	peers[2].MaxReceived = 100000
+	peers[2].MaxReceived = 40000
 	for name, s := range scripts {
 		p := at(name, "10.0.1.2", s.port)
 		if name == "unsigned" {
@@ -125,7 +125,7 @@ func TestNetnsBadRoutersTouchNobody(t *testing.T) {
 	good.up("good")
 	begin := time.Now()
 	for name, reason := range map[string]string{
-		"wrong ASN": "the peer refused our OPEN", "flooding": "the peer sent more than 100000 routes of a family",
+		"wrong ASN": "the peer refused our OPEN", "flooding": "the peer sent more than 40000 routes of a family",
 		"silent": "no answer to our OPEN within 15s", "refusing": "the peer refused our OPEN",
 		"resets": "the peer closed the connection before the session was up", "unsigned": "wrong or missing password looks like this too",
 	} {
