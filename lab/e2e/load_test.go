@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,7 +43,7 @@ const loadAddress = "NETWORK_LB_LAB_LOAD"
 type Load struct {
 	Requests int           `json:"requests"` // answered ones on new connections
 	Failed   int           `json:"failed"`   // new connections that were refused, or not there in time
-	Cut      int           `json:"cut"`      // requests on new connections that were reset, or had no answer in time
+	Cut      int           `json:"cut"`      // new connections that were reset, or had no answer in time
 	Slow     int           `json:"slow"`     // new connections with an answer that took more than half a second
 	Slowest  time.Duration `json:"slowest"`  // answer on a new connection
 	Open     int           `json:"open"`     // long-lived connections now
@@ -159,7 +160,7 @@ func (l *load) settle() error {
 			since = now
 		case now.Sub(since) > settled:
 			return nil
-		case now.Sub(began) > patience:
+		case now.Sub(began) > 2*patience:
 			return fmt.Errorf("the load is never without losses: %v", got)
 		}
 	}
@@ -236,6 +237,10 @@ func (c *loadClient) come() {
 		go func() {
 			began := time.Now()
 			conn, err := net.DialTimeout("tcp", c.addr, unanswered)
+			if errors.Is(err, syscall.ECONNRESET) { // it was there, and is no more: a SYN that is refused is ECONNREFUSED
+				c.note(&c.Cut, began, err)
+				return
+			}
 			if err != nil {
 				c.note(&c.Failed, began, err)
 				return
