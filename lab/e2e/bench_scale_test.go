@@ -60,11 +60,11 @@ func BenchmarkScale(b *testing.B) {
 		many, created.Seconds(), took.Seconds(), reports.count()-before, float64(reports.count()-before)/took.Seconds())
 
 	b.Run("one", func(b *testing.B) { s.one(b, "kube-proxy's turn is on the same processors") })
-	s.proxies(b, "STOP")
-	b.Run("one", func(b *testing.B) { s.one(b, "kube-proxy stands still") })
-	s.proxies(b, "CONT")
 	b.Run("start", s.start)
 	b.Run("idle", func(b *testing.B) { s.idle(b, reports) })
+	s.proxies(b, "STOP")
+	b.Run("one", func(b *testing.B) { s.one(b, "kube-proxy stands still") })
+	s.proxies(b, "CONT") // it has much to do then: nothing is measured any more
 }
 
 // scale is a cluster with many Services.
