@@ -14,12 +14,28 @@ type offer struct {
 	scope
 	width
 	load
-	peers   map[string]bool
-	blocked bool   // this node has peers that it is for, and all are withheld
-	others  []Node // while the gate is shut: those that announce what they may, in order of name
-	heirs   []Node // while this node is emptied: those of them that go on
-	// assigned are the pool's addresses that Services have, and whether this node may announce them this way.
-	assigned map[netip.Addr]bool
+	peers    map[string]bool
+	blocked  bool   // this node has peers that it is for, and all are withheld
+	others   []Node // while the gate is shut: those that announce what they may, in order of name
+	heirs    []Node // while this node is emptied: those of them that go on
+	assigned []assigned
+}
+
+// assigned is an address of the offer's pool that a Service has, and whether this node may announce it this way for it.
+type assigned struct {
+	addr netip.Addr
+	may  bool
+}
+
+// compare orders by address, and those that may be announced before those of the same address that may not.
+func (a assigned) compare(b assigned) int {
+	if c := a.addr.Compare(b.addr); c != 0 || a.may == b.may {
+		return c
+	}
+	if a.may {
+		return -1
+	}
+	return 1
 }
 
 // offersOf returns what the advertisements of a pool come to on this node.
@@ -33,7 +49,7 @@ func (d *decision) offersOf(p Pool) []*offer {
 	}
 	offers := make([]*offer, 0, len(all))
 	for _, a := range all {
-		o := &offer{Advertisement: a, scope: d.scopeOf(p.Nodes, a.Nodes), peers: map[string]bool{}, assigned: map[netip.Addr]bool{}}
+		o := &offer{Advertisement: a, scope: d.scopeOf(p.Nodes, a.Nodes), peers: map[string]bool{}}
 		for _, peer := range d.peers {
 			if o.isFor(peer.Title()) {
 				o.peers[peer.Title()] = true
@@ -67,7 +83,7 @@ func (d *decision) bgp(offers []*offer, s Service, addr netip.Addr) Reason {
 			why = d.offered(o, s, addr)
 			d.weigh(o, s, addr)
 		}
-		o.assigned[addr] = o.assigned[addr] || why == ""
+		o.assigned = append(o.assigned, assigned{addr, why == ""})
 		// The reason of the advertisement that comes nearest to yes says most.
 		if best != "" && (why == "" || best == NotConfigured || best == NodeNotSelected && why != NotConfigured || why == BeyondMaxNodes) {
 			best = why
@@ -131,27 +147,30 @@ func (a spoken) compare(b spoken) int {
 }
 
 // speak adds what an offer advertises: the prefixes that it has by itself, aggregates and host routes, and the host routes
-// that are left of aggregates in which this node may not announce every assigned address. It comes in no order, and
+// that are left of aggregates in which this node may not announce every assigned address. It comes mostly in order, and
 // several times where several addresses have it together.
 func (o *offer) speak(all []spoken, offer int) []spoken {
+	slices.SortFunc(o.assigned, assigned.compare)
+	// Of an address that several Services have the first is left: it may be announced if it may for one of them.
+	o.assigned = slices.CompactFunc(o.assigned, func(a, b assigned) bool { return a.addr == b.addr })
 	incomplete := map[netip.Prefix]bool{}
-	for addr, may := range o.assigned {
-		if p := o.prefix(addr); !may && !p.IsSingleIP() {
+	for _, a := range o.assigned {
+		if p := o.prefix(a.addr); !a.may && !p.IsSingleIP() {
 			incomplete[p] = true
 		}
 	}
-	for addr, may := range o.assigned {
-		if !may {
+	for _, a := range o.assigned {
+		if !a.may {
 			continue
 		}
-		p := o.prefix(addr)
+		p := o.prefix(a.addr)
 		broken := incomplete[p]
 		if broken {
-			p = netip.PrefixFrom(addr, addr.BitLen())
+			p = netip.PrefixFrom(a.addr, a.addr.BitLen())
 		}
 		all = append(all, spoken{p, broken, offer})
 		if o.Weight == ByEndpoints {
-			o.sums[p] += o.ready[addr]
+			o.sums[p] += o.ready[a.addr]
 		}
 	}
 	return all
