@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	keepEvery    = time.Second     // at most so often something is written, ...
-	keepShare    = 50              // ... and not in more than this part of the time
-	confirmEvery = 5 * time.Minute // so often it is said that what was written still holds
+	keepPause    = 100 * time.Millisecond // so long after it was put something is written: what is announced goes first
+	keepEvery    = time.Second            // at most so often something is written, ...
+	keepShare    = 50                     // ... and not in more than this part of the time
+	confirmEvery = 5 * time.Minute        // so often it is said that what was written still holds
 )
 
 // keeper writes what is to be kept into a file, beside the loop, whenever it is another. The file's time says when its
@@ -71,6 +72,7 @@ func (k *keeper) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
+		pauseUntil(ctx, time.Now().Add(keepPause))
 		began := time.Now()
 		k.write(false)
 		pauseUntil(ctx, time.Now().Add(max(keepEvery, keepShare*time.Since(began))))

@@ -22,7 +22,8 @@ const (
 	urgentInterval = time.Second
 	// reportPatience is how long the first report waits for the sessions to come up.
 	reportPatience = 5 * time.Second
-	// lookInterval is how often the sessions and the like are looked at, and lookPause the least time between two looks.
+	// lookInterval is how often the sessions and the like are looked at, and lookPause how long after a plan was carried
+	// out it is.
 	lookInterval = time.Second
 	lookPause    = 100 * time.Millisecond
 	// reportTimeout is how long a request for a report may take, and lastRetry the longest time until it is tried again.
@@ -90,12 +91,11 @@ func (r *reporter) run(ctx context.Context) {
 		return
 	}
 	for ctx.Err() == nil {
-		looked := time.Now()
 		timer := time.NewTimer(r.turn(ctx))
 		select {
 		case <-ctx.Done():
 		case <-r.wake:
-			pauseUntil(ctx, looked.Add(lookPause))
+			pauseUntil(ctx, time.Now().Add(lookPause)) // what is announced goes first
 		case <-timer.C:
 		}
 		timer.Stop()
