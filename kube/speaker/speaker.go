@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/flowcontrol"
 
 	"go.uber.org/zap"
 
@@ -26,8 +27,14 @@ import (
 	"github.com/kontena/network-lb/layer2"
 )
 
-// settle is the least time between two decisions: changes that come within it are decided together.
-const settle = 20 * time.Millisecond
+const (
+	// settle is the least time between two decisions while much changes: changes that come within it are decided together.
+	settle = 20 * time.Millisecond
+	// atOnce is how many decisions do not wait for that after a quiet time, one for each restInterval of it: the address of
+	// a new Service and its endpoints come one after the other.
+	atOnce       = 3
+	restInterval = 200 * time.Millisecond
+)
 
 // Speaker announces for one node. Make it with New.
 type Speaker struct {
@@ -247,6 +254,7 @@ func (s *Speaker) configure(v document.Version) {
 // loop decides from the whole view whenever something has changed: at once after a quiet time, and then at most
 // once in each settle time, so that a burst is decided together.
 func (s *Speaker) loop(ctx context.Context) {
+	rested := flowcontrol.NewTokenBucketPassiveRateLimiter(float32(time.Second/restInterval), atOnce)
 	for {
 		select {
 		case <-ctx.Done():
@@ -256,10 +264,8 @@ func (s *Speaker) loop(ctx context.Context) {
 		if v := s.document.Version(); v != nil {
 			s.turn(ctx, v.Config)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(settle):
+		if !rested.TryAccept() {
+			pauseUntil(ctx, time.Now().Add(settle))
 		}
 	}
 }

@@ -280,13 +280,38 @@ func TestBurstsCoalesce(t *testing.T) {
 			must(c, c.DiscoveryV1().EndpointSlices("prod").Create, slice(s.Name, s.Name, "a"))
 		}
 		pass()
-		// One before the burst, one for its first change, at once, and one for all others.
-		if r.sets != 3 || len(r.claims.claims) != 101 {
-			t.Errorf("after a burst there were %d decisions, the last with %d claims; want 3 with 101", r.sets, len(r.claims.claims))
+		// One before the burst, the few that do not wait, the one after which there was a wait, and one for all others.
+		sets := r.sets
+		if sets > 1+atOnce+2 || len(r.claims.claims) != 101 {
+			t.Errorf("after a burst there were %d decisions, the last with %d claims; want at most %d with 101", sets, len(r.claims.claims), 1+atOnce+2)
 		}
 		time.Sleep(time.Hour)
-		if r.sets != 3 {
+		if r.sets != sets {
 			t.Errorf("%d decisions although nothing changed", r.sets)
+		}
+	})
+}
+
+// An address and then its endpoints come one after the other: neither waits.
+func TestFewChangesDoNotWait(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.configure(both)
+		c.populate("10.0.0.1")
+		r := &recorder{}
+		c.start(c, r, &r.claims, nil)
+		pass()
+		for round := range 2 {
+			before, began := r.sets, time.Now()
+			for i := range atOnce {
+				s := service(fmt.Sprintf("10.0.0.%d", 100+10*round+i))
+				s.Name = fmt.Sprintf("web-%d-%d", round, i)
+				must(c, c.CoreV1().Services("prod").Create, s)
+				synctest.Wait()
+				if r.sets != before+1+i || time.Since(began) > 0 {
+					t.Errorf("%d decisions about %d changes, after %s", r.sets-before, i+1, time.Since(began))
+				}
+			}
+			time.Sleep(atOnce * restInterval)
 		}
 	})
 }
