@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os/exec"
 	"reflect"
 	"slices"
 	"strconv"
@@ -59,12 +60,14 @@ func BenchmarkScale(b *testing.B) {
 	fmt.Printf("%d Services created in %.1f s, all routes in FRR %.1f s after the first: %d reports written, %.2f a second\n",
 		many, created.Seconds(), took.Seconds(), reports.count()-before, float64(reports.count()-before)/took.Seconds())
 
-	b.Run("one", func(b *testing.B) { s.one(b, "kube-proxy's turn is on the same processors") })
+	s.rest(b)
 	b.Run("start", s.start)
 	b.Run("idle", func(b *testing.B) { s.idle(b, reports) })
 	s.proxies(b, "STOP")
 	b.Run("one", func(b *testing.B) { s.one(b, "kube-proxy stands still") })
-	s.proxies(b, "CONT") // it has much to do then: nothing is measured any more
+	s.proxies(b, "CONT")
+	s.rest(b)
+	b.Run("one", func(b *testing.B) { s.one(b, "kube-proxy's turn is on the same processors") })
 }
 
 // scale is a cluster with many Services.
@@ -218,6 +221,21 @@ func (s *scale) proxies(b *testing.B, signal string) {
 		_, err := signalProgram(b.Context(), s.Cluster, h.Name, "-f [k]ube-proxy.--bind", signal) // not its own shell
 		s.do(b, err)
 	}
+}
+
+// rest waits until the kube-proxies have worked off what has changed: they take all processors for that, for minutes.
+func (s *scale) rest(b *testing.B) {
+	b.Helper()
+	began, last := time.Now(), time.Now()
+	for ; time.Since(last) < 10*time.Second; time.Sleep(200 * time.Millisecond) {
+		if exec.CommandContext(b.Context(), "pgrep", "--exact", "nft").Run() == nil {
+			last = time.Now()
+		}
+		if time.Since(began) > 10*time.Minute {
+			b.Fatal("kube-proxy has been at work for ten minutes")
+		}
+	}
+	fmt.Printf("kube-proxy at rest after %.1f s\n", last.Sub(began).Seconds())
 }
 
 // one measures one Service more.
