@@ -7,15 +7,30 @@ import (
 	"github.com/kontena/network-lb/announce"
 )
 
+// mostTold is how many lines say what begins, and how many what ends, after one decision. A speaker that starts among
+// thousands of Services has something else to do then.
+const mostTold = 100
+
+const (
+	begins = "announcing"
+	ends   = "no longer announcing"
+)
+
 // tell logs what begins and what ends; the rest is said at debug level. The verdicts of both plans are in the same order.
 func (s *Speaker) tell(before *announce.Plan, now announce.Plan) {
 	var old []announce.Verdict
 	if before != nil {
 		old = before.Verdicts
 	}
+	told := map[string]int{}
+	tell := func(what string, v announce.Verdict) {
+		if told[what]++; told[what] <= mostTold {
+			s.say(zapcore.InfoLevel, what, v)
+		}
+	}
 	gone := func() {
 		if old[0].Reason == "" {
-			s.say(zapcore.InfoLevel, "no longer announcing", old[0])
+			tell(ends, old[0])
 		}
 		old = old[1:]
 	}
@@ -29,15 +44,20 @@ func (s *Speaker) tell(before *announce.Plan, now announce.Plan) {
 		}
 		switch is := v.Reason == ""; {
 		case is && !was:
-			s.say(zapcore.InfoLevel, "announcing", v)
+			tell(begins, v)
 		case was && !is:
-			s.say(zapcore.InfoLevel, "no longer announcing", v)
+			tell(ends, v)
 		case !is:
 			s.say(zapcore.DebugLevel, "not announcing", v)
 		}
 	}
 	for len(old) > 0 {
 		gone()
+	}
+	for _, what := range []string{begins, ends} {
+		if more := told[what] - mostTold; more > 0 {
+			s.log.Info(what+" more: see /status for each", zap.Int("more", more))
+		}
 	}
 }
 
