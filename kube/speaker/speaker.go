@@ -30,8 +30,8 @@ import (
 const (
 	// settle is the least time between two decisions while much changes: changes that come within it are decided together.
 	settle = 20 * time.Millisecond
-	// atOnce is how many decisions do not wait for that after a quiet time, one for each restInterval of it: the address of
-	// a new Service and its endpoints come one after the other.
+	// atOnce is how many decisions are not followed by that wait after a quiet time, one for each restInterval of it: the
+	// address of a new Service and its endpoints come one after the other.
 	atOnce       = 3
 	restInterval = 200 * time.Millisecond
 )

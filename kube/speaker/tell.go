@@ -56,7 +56,7 @@ func (s *Speaker) tell(before *announce.Plan, now announce.Plan) {
 	}
 	for _, what := range []string{begins, ends} {
 		if more := told[what] - mostTold; more > 0 {
-			s.log.Info(what+" more: see /status for each", zap.Int("more", more))
+			s.log.Info(what, zap.Int("more", more))
 		}
 	}
 }

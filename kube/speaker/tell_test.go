@@ -41,7 +41,7 @@ func TestManyAreToldInFewLines(t *testing.T) {
 			}
 		}
 		for _, what := range []string{begins, ends} {
-			if got[what] != test.want[what] || more[what+" more: see /status for each"] != test.more[what] {
+			if got[what] != test.want[what] || more[what] != test.more[what] {
 				t.Errorf("%q: %d lines, and more: %v; want %d and %d", what, got[what], more, test.want[what], test.more[what])
 			}
 		}
