@@ -324,10 +324,17 @@ func (r *replica) end() error {
 	return r.err
 }
 
-// settle lets a second pass, which is enough for everything but a Lease to run out.
+// settle lets a second pass, which is enough for everything but a Lease to run out or to be taken over.
 func settle() {
 	time.Sleep(time.Second)
 	synctest.Wait()
+}
+
+// takeOver lets as much time pass as another replica needs to lead where the Lease is free: with its jitter it tries
+// again within 2.2 retryPeriod.
+func takeOver() {
+	time.Sleep(3 * retryPeriod)
+	settle()
 }
 
 // leaseOf is the Lease as a replica that has just renewed it leaves it behind.

@@ -323,7 +323,7 @@ func TestRefusedDocumentIsToldOnce(t *testing.T) {
 		if err := a.end(); err != nil {
 			t.Fatal(err)
 		}
-		settle()
+		takeOver()
 		if c.holder() != "b" {
 			t.Fatalf("%q leads", c.holder())
 		}

@@ -95,8 +95,7 @@ func TestLeaseIsFreeAfterTheLastWrite(t *testing.T) {
 		if err := a.end(); err != nil {
 			t.Errorf("Run = %v", err)
 		}
-		time.Sleep(3 * retryPeriod) // with its jitter, another replica tries again within 2.2 of them
-		settle()
+		takeOver()
 		if c.holder() != "b" {
 			t.Errorf("%q holds the Lease", c.holder())
 		}
