@@ -12,6 +12,9 @@ import (
 // with it some of the connections that there are.
 const steady = 30 * time.Second
 
+// beginning is how long a route is a new one, whose endpoints are still coming: its weight changes freely.
+const beginning = time.Second
+
 // weights has the weights of routes change no more often than that. Its methods are the loop's own.
 type weights struct {
 	wake func()
@@ -25,14 +28,16 @@ type audience struct {
 	peers  string
 }
 
-// weight is what was said last of a prefix, and when it was changed; never: the zero time.
+// weight is what was said last of a prefix, since when there is one, and when it was changed after its beginning; never:
+// the zero time.
 type weight struct {
 	bandwidth bgp.Bandwidth
+	since     time.Time
 	changed   time.Time
 }
 
 // settle puts the weights that the routes are to go on having into them, and forgets those of routes that are no more.
-// The first weight of a route is said at once, and so is its first change.
+// The weights of a route's beginning are said at once, and so is the first change after it.
 func (w *weights) settle(routes []bgp.Route, now time.Time) {
 	var said map[audience]weight
 	for i := range routes {
@@ -47,10 +52,12 @@ func (w *weights) settle(routes []bgp.Route, now time.Time) {
 		last, before := w.said[to]
 		switch {
 		case !before:
-			last = weight{bandwidth: r.Bandwidth}
+			last = weight{bandwidth: r.Bandwidth, since: now}
 		case last.bandwidth == r.Bandwidth:
+		case now.Sub(last.since) < beginning:
+			last.bandwidth = r.Bandwidth
 		case last.changed.IsZero() || now.Sub(last.changed) >= steady:
-			last = weight{r.Bandwidth, now}
+			last.bandwidth, last.changed = r.Bandwidth, now
 		default:
 			w.later(last.changed.Add(steady), now)
 		}

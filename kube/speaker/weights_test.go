@@ -39,6 +39,10 @@ func TestWeightsAreSteady(t *testing.T) {
 			}
 		}
 		look(1, 1, "1 1")
+		look(4, 1, "4 1") // its endpoints are still coming
+		time.Sleep(beginning - 1)
+		look(1, 1, "1 1")
+		time.Sleep(1)
 		look(3, 1, "3 1") // the first change is at once
 		time.Sleep(10 * time.Second)
 		look(4, 1, "3 1")
@@ -53,7 +57,8 @@ func TestWeightsAreSteady(t *testing.T) {
 		}
 		look(6, 3, "6 2") // the last one that there is
 		look(3, 0, "6 0")
-		look(3, 9, "6 9") // it is a new route
+		look(3, 8, "6 8") // it is a new route
+		look(3, 9, "6 9")
 		time.Sleep(steady)
 		synctest.Wait()
 		look(3, 9, "3 9")
@@ -73,6 +78,7 @@ func TestWeightsOfPeers(t *testing.T) {
 	for _, step := range []struct{ a, b, wantA, wantB bgp.Bandwidth }{{1, 2, 1, 2}, {2, 2, 2, 2}, {3, 3, 2, 3}, {3, 4, 2, 3}} {
 		all := routes(step.a, step.b)
 		w.settle(all, now)
+		now = now.Add(beginning)
 		if all[0].Bandwidth != step.wantA || all[1].Bandwidth != step.wantB || all[2].Bandwidth != 0 {
 			t.Errorf("%+v: said %v, %v and %v", step, all[0].Bandwidth, all[1].Bandwidth, all[2].Bandwidth)
 		}
@@ -102,6 +108,7 @@ func TestWeightOfTheNode(t *testing.T) {
 			}
 		}
 		want(1, "")
+		time.Sleep(beginning)
 		weigh("3")
 		want(3, "")
 		weigh("4")
