@@ -16,7 +16,7 @@ const (
 	ends   = "no longer announcing"
 )
 
-// tell logs what begins and what ends; the rest is said at debug level. The verdicts of both plans are in the same order.
+// tell logs what begins and what ends; the rest, and what is too much, is said at debug level. The verdicts of both plans are in the same order.
 func (s *Speaker) tell(before *announce.Plan, now announce.Plan) {
 	var old []announce.Verdict
 	if before != nil {
@@ -24,9 +24,11 @@ func (s *Speaker) tell(before *announce.Plan, now announce.Plan) {
 	}
 	told := map[string]int{}
 	tell := func(what string, v announce.Verdict) {
-		if told[what]++; told[what] <= mostTold {
-			s.say(zapcore.InfoLevel, what, v)
+		level := zapcore.InfoLevel
+		if told[what]++; told[what] > mostTold {
+			level = zapcore.DebugLevel
 		}
+		s.say(level, what, v)
 	}
 	gone := func() {
 		if old[0].Reason == "" {

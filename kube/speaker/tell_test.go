@@ -12,7 +12,7 @@ import (
 
 // One decision about thousands of addresses is told in a few lines, and how many more there are.
 func TestManyAreToldInFewLines(t *testing.T) {
-	core, logs := observer.New(zap.InfoLevel)
+	core, logs := observer.New(zap.DebugLevel)
 	s := New(Options{Logger: zap.New(core)})
 	plan := func(from, to int) (p announce.Plan) {
 		for i := from; i < to; i++ {
@@ -32,17 +32,19 @@ func TestManyAreToldInFewLines(t *testing.T) {
 		{&second, second, nil, nil},
 	} {
 		s.tell(test.before, test.now)
-		got, more := map[string]int{}, map[string]int64{}
+		got, rest, more := map[string]int{}, map[string]int64{}, map[string]int64{}
 		for _, line := range logs.TakeAll() {
 			if n, there := line.ContextMap()["more"]; there {
 				more[line.Message], _ = n.(int64)
+			} else if line.Level == zap.DebugLevel {
+				rest[line.Message]++
 			} else {
 				got[line.Message]++
 			}
 		}
 		for _, what := range []string{begins, ends} {
-			if got[what] != test.want[what] || more[what] != test.more[what] {
-				t.Errorf("%q: %d lines, and more: %v; want %d and %d", what, got[what], more, test.want[what], test.more[what])
+			if got[what] != test.want[what] || more[what] != test.more[what] || rest[what] != test.more[what] {
+				t.Errorf("%q: %d lines, more: %v, and at debug level: %v; want %d and %d", what, got[what], more, rest, test.want[what], test.more[what])
 			}
 		}
 	}
