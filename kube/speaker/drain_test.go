@@ -508,3 +508,29 @@ func TestTwoSlots(t *testing.T) {
 		}
 	})
 }
+
+// What changes while a speaker ends is kept for the next one too.
+func TestKeptUntilTheEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *cluster) {
+		c.populateTwo()
+		state := t.TempDir()
+		r := &recorder{}
+		s := c.start(c, r, &r.claims, func(o *Options) {
+			o.State, o.BootID, o.DrainSlots = state, "first", "drain"
+			o.Ending = func() time.Duration { return time.Minute }
+		})
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c.stops[s]()
+		}()
+		pass()
+		if err := c.CoreV1().Services("prod").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		<-ended
+		if k, err := readKept(filepath.Join(state, "cluster.json.gz")); err != nil || len(k.services) > 0 {
+			t.Errorf("kept is %+v (%v)", k, err)
+		}
+	})
+}

@@ -28,10 +28,10 @@ import (
 )
 
 const (
-	// settle is the least time between two decisions while much changes: changes that come within it are decided together.
+	// settle is how long is waited after a decision: what changes meanwhile is decided together.
 	settle = 20 * time.Millisecond
-	// atOnce is how many decisions are not followed by that wait after a quiet time, one for each restInterval of it: the
-	// address of a new Service and its endpoints come one after the other.
+	// atOnce is how many decisions in a row are not followed by that wait, as the address of a new Service and its endpoints
+	// come one after the other. One more may be so each restInterval.
 	atOnce       = 3
 	restInterval = 200 * time.Millisecond
 )
@@ -126,7 +126,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 	s.poke()
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	beside.Go(func() { s.keeper.run(ctx) })
+	beside.Go(func() { s.keeper.run(life) })
 	if s.reporter != nil {
 		beside.Go(func() { s.reporter.run(ctx) })
 	}
@@ -251,11 +251,11 @@ func (s *Speaker) configure(v document.Version) {
 	}
 }
 
-// loop decides from the whole view whenever something has changed: at once after a quiet time, and then at most
-// once in each settle time, so that a burst is decided together.
+// loop decides from the whole view whenever something has changed: at once after a quiet time, and then after a settle
+// time, so that a burst is decided together.
 func (s *Speaker) loop(ctx context.Context) {
 	rested := flowcontrol.NewTokenBucketPassiveRateLimiter(float32(time.Second/restInterval), atOnce)
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return
