@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kontena/network-lb/cmd/internal/clientset"
 	"github.com/kontena/network-lb/cmd/internal/process"
@@ -50,10 +48,10 @@ func compare(v process.Values, r *report) {
 	}
 }
 
-// findKubeconfig takes kubectl's own file where none is given, outside a cluster.
+// findKubeconfig does as kubectl does where no kubeconfig is given.
 func findKubeconfig(v process.Values) {
-	if v["kubeconfig"] == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
-		v["kubeconfig"] = clientcmd.NewDefaultClientConfigLoadingRules().GetDefaultFilename()
+	if v["kubeconfig"] == "" {
+		v["kubeconfig"] = process.AsKubectl
 	}
 }
 

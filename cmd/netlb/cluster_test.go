@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +90,21 @@ func TestCluster(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	if code, out, _ := netlb(next, "validate", "--cluster", "--namespace=lb", "--last-good=accepted"); code != 1 {
 		t.Errorf("with kubectl's own kubeconfig: %d %s", code, out)
+	}
+
+	// In a Pod too, and with several files.
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, []byte("apiVersion: v1\nkind: Config\ncurrent-context: none\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", other+string(os.PathListSeparator)+kubeconfig)
+	t.Setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
+	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
+	if code, out, _ := netlb(next, "validate", "--cluster", "--namespace=lb", "--last-good=accepted", "--context=c"); code != 1 {
+		t.Errorf("with a context of kubectl's second kubeconfig: %d %s", code, out)
+	}
+	if code, out, _ := netlb(next, "validate", "--cluster", "--namespace=lb", "--last-good=accepted", "--context=d"); code != 0 || !strings.Contains(out, `context "d" does not exist`) {
+		t.Errorf("with a context that is not there: %d %s", code, out)
 	}
 }
 

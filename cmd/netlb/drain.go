@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -23,19 +24,22 @@ const drainSummary = `has a node's traffic go to others before the node goes. It
 network-lb.kontena.io/drain, and waits until the node's Speaker report says that nothing is
 announced any more. One that is interrupted changes nothing about that: see netlb undrain.
 
-It needs to get and patch Nodes, and to get Speakers.
+It needs to get and patch Nodes, and to get and list Speakers.
 
 Exit code: 0 it is drained, 1 it is not, 2 the flags are wrong.`
 
 const undrainSummary = `takes a drained node back into service: it takes the annotation network-lb.kontena.io/drain
 from the Node. With --wait it waits until the node's Speaker report says so.
 
-It needs to get and patch Nodes, and with --wait to get Speakers.
+It needs to get and patch Nodes, and with --wait to get and list Speakers.
 
 Exit code: 0 it is done, 1 it is not, 2 the flags are wrong.`
 
 // noReport is what there is to say of a node without a report.
 const noReport = "no speaker reports on it, so that it announces nothing"
+
+// errNoSpeakers says that nothing tells what becomes of a drain.
+var errNoSpeakers = errors.New("the cluster has no Speakers (crds.install of the chart); use --wait=false and look at its speaker's /status")
 
 // reportInterval is how often the report is looked at.
 const reportInterval = time.Second
@@ -49,7 +53,7 @@ func nodeOptions(wait, usage, timeout string) []process.Option {
 	return []process.Option{
 		{Name: "wait", Bool: true, Default: wait, Usage: usage},
 		{Name: "timeout", Default: timeout, Usage: "how long to wait at most, such as 90s"},
-		{Name: "kubeconfig", Usage: "kubeconfig file; empty: the Pod's own account, or kubectl's outside a cluster"},
+		{Name: "kubeconfig", Usage: "kubeconfig file; empty: as kubectl, $KUBECONFIG or ~/.kube/config, or the Pod's own account"},
 		{Name: "context", Usage: "context in the kubeconfig; empty: the current one"},
 	}
 }
@@ -95,24 +99,34 @@ func (d drainer) drain(ctx context.Context) error {
 	if err := d.annotate(ctx, "true"); err != nil {
 		return err
 	}
-	return d.follow(ctx, "asked to drain", "asked to drain", func(now *reports.Drain) bool { return now != nil && now.State == reports.Drained })
+	const asked = "asked to drain"
+	return d.follow(ctx, asked, asked, func(now *reports.Drain) bool { return now != nil && now.State == reports.Drained },
+		func(said string) string {
+			if said == asked {
+				return "its speaker has not taken notice; `kubectl get pods -A -o wide -l app.kubernetes.io/component=speaker` shows whether it runs"
+			}
+			return "that goes on by itself, and `kubectl get speaker " + d.node + "` shows how far it is"
+		})
 }
 
 func (d drainer) undrain(ctx context.Context) error {
 	if err := d.annotate(ctx, nil); err != nil {
 		return err
 	}
-	return d.follow(ctx, "not to be drained any more", "back in service", func(now *reports.Drain) bool { return now == nil })
+	return d.follow(ctx, "the annotation is gone", "back in service", func(now *reports.Drain) bool { return now == nil },
+		func(string) string {
+			return "if it stays so, its speaker does not run, or the node has a taint of drain.on_taints (`kubectl describe node " + d.node + "`)"
+		})
 }
 
 // follow says what was asked for. Where it is to be waited for, it says what the node's report has of a drain, or that it
-// has none, until that is as wanted.
-func (d drainer) follow(ctx context.Context, asked, none string, wanted func(*reports.Drain) bool) error {
+// has none, until that is as wanted. late is what there is to say if that takes too long, after what was said last.
+func (d drainer) follow(ctx context.Context, asked, none string, wanted func(*reports.Drain) bool, late func(said string) string) error {
 	if !d.wait {
 		d.say(asked)
 		return nil
 	}
-	return d.until(ctx, func(s *reports.Speaker) (done bool, what string) {
+	said, err := d.until(ctx, func(s *reports.Speaker) (done bool, what string) {
 		switch {
 		case s == nil:
 			return true, noReport
@@ -121,6 +135,13 @@ func (d drainer) follow(ctx context.Context, asked, none string, wanted func(*re
 		}
 		return wanted(s.Status.Drain), state(*s.Status.Drain)
 	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("gave up after %s: node %s: %s; %s", d.timeout, d.node, said, late(said))
+	}
+	return fmt.Errorf("it is asked of the node %s, but what comes of it is not known: %w", d.node, err)
 }
 
 // state is a drain in words: "Waiting, node-2 is being drained".
@@ -149,30 +170,30 @@ func (d drainer) annotate(ctx context.Context, value any) error {
 	return nil
 }
 
-// until looks at the node's report until that is as it should be, and says what becomes of it.
-func (d drainer) until(ctx context.Context, look func(*reports.Speaker) (done bool, what string)) error {
-	said := ""
+// until looks at the node's report until that is as it should be or ctx ends, and says what becomes of it. It returns
+// what was said last, and an error if that is not how it ended: ctx's, or one after which to look again is of no use.
+func (d drainer) until(ctx context.Context, look func(*reports.Speaker) (done bool, what string)) (said string, err error) {
 	for {
 		report, err := d.report(ctx)
-		if err != nil && ctx.Err() == nil {
-			return err
+		if errors.Is(err, errNoSpeakers) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+			return said, err
 		}
+		done, what := false, ""
 		if err == nil {
-			done, what := look(report)
-			if what != said {
-				d.say(what)
-				said = what
-			}
-			if done {
-				return nil
-			}
+			done, what = look(report)
+		} else {
+			what = "not known now: " + err.Error()
+		}
+		if ctx.Err() == nil && what != said {
+			d.say(what)
+			said = what
+		}
+		if done {
+			return said, nil
 		}
 		select {
 		case <-ctx.Done():
-			if said == "" {
-				said = "its report could not be read"
-			}
-			return fmt.Errorf("gave up after %s: node %s: %s; that goes on by itself, and `kubectl get speaker %s` shows how far it is", d.timeout, d.node, said, d.node)
+			return said, ctx.Err()
 		case <-time.After(reportInterval):
 		}
 	}
@@ -180,16 +201,17 @@ func (d drainer) until(ctx context.Context, look func(*reports.Speaker) (done bo
 
 // report returns what the node's speaker has reported; nil: there is none.
 func (d drainer) report(ctx context.Context) (*reports.Speaker, error) {
-	u, err := d.reports.Resource(reports.Speakers).Get(ctx, d.node, metav1.GetOptions{})
+	speakers := d.reports.Resource(reports.Speakers)
+	u, err := speakers.Get(ctx, d.node, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		if _, err := d.reports.Resource(reports.Speakers).List(ctx, metav1.ListOptions{Limit: 1}); apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("the node %s is annotated, but nothing tells how far it is, as the cluster has no Speakers (crds.install of the chart); "+
-				"use --wait=false and look at its speaker's /status", d.node)
+		_, err := speakers.List(ctx, metav1.ListOptions{Limit: 1})
+		if apierrors.IsNotFound(err) {
+			return nil, errNoSpeakers
 		}
-		return nil, nil
+		return nil, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking at the report on the node %s: %w", d.node, err)
+		return nil, err
 	}
 	s, err := reports.ToSpeaker(u)
 	return &s, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,6 +51,16 @@ func (b *bench) report(d *reports.Drain) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+var forbidden = apierrors.NewForbidden(reports.Speakers.GroupResource(), "a", errors.New("no"))
+
+// refuse has looks at reports fail for a number of times.
+func (b *bench) refuse(verb string, times int, err error) {
+	b.objects.PrependReactor(verb, "speakers", func(clienttesting.Action) (bool, runtime.Object, error) {
+		times--
+		return times >= 0, nil, err
+	})
 }
 
 func (b *bench) annotations() map[string]string {
@@ -110,7 +121,7 @@ func TestDrainWithoutWaiting(t *testing.T) {
 	if err := errors.Join(b.run(drainer.drain), b.run(drainer.undrain), b.run(drainer.undrain)); err != nil {
 		t.Error(err)
 	}
-	const gone = "node a: not to be drained any more\n"
+	const gone = "node a: the annotation is gone\n"
 	if got := b.out.String(); got != "node a: asked to drain\n"+gone+gone {
 		t.Errorf("said\n%s", got)
 	}
@@ -133,12 +144,18 @@ func TestDrainInTrouble(t *testing.T) {
 			b.objects.PrependReactor("*", "speakers", func(clienttesting.Action) (bool, runtime.Object, error) {
 				return true, nil, apierrors.NewNotFound(reports.Speakers.GroupResource(), "")
 			})
-		}, "the node a is annotated, but nothing tells how far it is, as the cluster has no Speakers (crds.install of the chart); use --wait=false and look at its speaker's /status", ""},
-		"no right to read them": {func(b *bench) {
-			b.objects.PrependReactor("*", "speakers", func(clienttesting.Action) (bool, runtime.Object, error) {
-				return true, nil, errors.New("forbidden")
-			})
-		}, "looking at the report on the node a: forbidden", ""},
+		}, "it is asked of the node a, but what comes of it is not known: the cluster has no Speakers (crds.install of the chart); use --wait=false and look at its speaker's /status", ""},
+		"no right to read them": {func(b *bench) { b.refuse("get", math.MaxInt, forbidden) },
+			"it is asked of the node a, but what comes of it is not known: " + forbidden.Error(), ""},
+		"no right to list them": {func(b *bench) { b.refuse("list", math.MaxInt, forbidden) },
+			"it is asked of the node a, but what comes of it is not known: " + forbidden.Error(), ""},
+		"the API server away for a while": {func(b *bench) {
+			b.report(&reports.Drain{State: reports.Drained})
+			b.refuse("get", 3, errors.New("connection refused"))
+		}, "", "node a: not known now: connection refused\nnode a: Drained\n"},
+		"no notice": {func(b *bench) { b.report(nil) },
+			"gave up after 1m0s: node a: asked to drain; its speaker has not taken notice; " +
+				"`kubectl get pods -A -o wide -l app.kubernetes.io/component=speaker` shows whether it runs", "node a: asked to drain\n"},
 		"out of time": {func(b *bench) { b.report(&reports.Drain{State: reports.DrainWaiting, Reason: "b is being drained"}) },
 			"gave up after 1m0s: node a: Waiting, b is being drained; that goes on by itself, and `kubectl get speaker a` shows how far it is",
 			"node a: Waiting, b is being drained\n"},
@@ -156,4 +173,17 @@ func TestDrainInTrouble(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One that stays drained although it is not asked to be.
+func TestUndrainInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.report(&reports.Drain{State: reports.Drained})
+		const want = "gave up after 1m0s: node a: Drained; if it stays so, its speaker does not run, " +
+			"or the node has a taint of drain.on_taints (`kubectl describe node a`)"
+		if err := b.run(drainer.undrain); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	})
 }

@@ -25,7 +25,7 @@ var validateOptions = []process.Option{
 	{Name: "output", Short: "o", Default: formatText, Usage: "text or json"},
 	{Name: "warn-only", Bool: true, Usage: "exit with 0 also when it is not valid"},
 	{Name: "cluster", Bool: true, Usage: "ask the cluster too which Services would lose their address"},
-	{Name: "kubeconfig", Usage: "with --cluster: kubeconfig file; empty: the Pod's own account, or kubectl's outside a cluster"},
+	{Name: "kubeconfig", Usage: "with --cluster: kubeconfig file; empty: as kubectl, $KUBECONFIG or ~/.kube/config, or the Pod's own account"},
 	{Name: "context", Usage: "with --cluster: context in the kubeconfig; empty: the current one"},
 	{Name: "namespace", Default: "kontena-network-lb", Usage: "with --cluster: namespace of the installation"},
 	{Name: "last-good", Default: "network-lb-last-good", Usage: "with --cluster: name of the Secret with the accepted configuration"},

@@ -116,14 +116,21 @@ func Dynamic(v Values, name string) (dynamic.Interface, error) {
 	return client, nil
 }
 
+// AsKubectl is the kubeconfig of a command that goes where kubectl goes: all files of $KUBECONFIG, or ~/.kube/config, or
+// in a Pod, where there are none, its own account.
+const AsKubectl = "\x00as kubectl" // no file has such a name
+
 // restConfig says how to reach the cluster. The client does not throttle itself: what is sent at the same time is bounded
 // by those who send.
 func restConfig(v Values, name string) (*rest.Config, error) {
 	var cfg *rest.Config
 	var err error
 	if path := v["kubeconfig"]; path != "" {
-		cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-			&clientcmd.ClientConfigLoadingRules{ExplicitPath: path}, &clientcmd.ConfigOverrides{CurrentContext: v["context"]}).ClientConfig()
+		rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}
+		if path == AsKubectl {
+			rules = clientcmd.NewDefaultClientConfigLoadingRules()
+		}
+		cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: v["context"]}).ClientConfig()
 	} else {
 		cfg, err = rest.InClusterConfig()
 	}
