@@ -15,6 +15,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -505,6 +506,13 @@ func TestTwoSlots(t *testing.T) {
 		take("a", false)
 		if taken, _, err := of("d").take(t.Context(), 3, time.Minute); taken || err == nil {
 			t.Errorf("a slot that is not there: %t, %v", taken, err)
+		}
+		c.PrependReactor("get", "leases", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			name := a.(clienttesting.GetAction).GetName()
+			return name == "drain-1", nil, apierrors.NewForbidden(coordinationv1.Resource("leases"), name, errors.New("not in the Role"))
+		})
+		if err := errors.Join(of("b").release(t.Context(), 2), of("c").release(t.Context(), 2)); err != nil {
+			t.Errorf("one slot fewer: %v", err)
 		}
 	})
 }

@@ -79,14 +79,15 @@ func (s *slots) release(ctx context.Context, count int) error {
 	var errs []error
 	for i := range count {
 		lease, err := s.leases.Get(ctx, fmt.Sprintf("%s-%d", s.name, i), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+			continue // there are fewer now, and the chart's Role has no more
+		}
 		if err == nil && holderOf(lease) == s.node {
 			lease = lease.DeepCopy()
 			lease.Spec = coordinationv1.LeaseSpec{}
 			_, err = s.leases.Update(ctx, lease, metav1.UpdateOptions{})
 		}
-		if !apierrors.IsNotFound(err) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
