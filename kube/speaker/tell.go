@@ -16,7 +16,8 @@ const (
 	ends   = "no longer announcing"
 )
 
-// tell logs what begins and what ends; the rest, and what is too much, is said at debug level. The verdicts of both plans are in the same order.
+// tell logs what begins and what ends; the rest, and what is too much, is said at debug level. The verdicts of both plans
+// are in the same order.
 func (s *Speaker) tell(before *announce.Plan, now announce.Plan) {
 	var old []announce.Verdict
 	if before != nil {
