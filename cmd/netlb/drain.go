@@ -178,11 +178,9 @@ func (d drainer) until(ctx context.Context, look func(*reports.Speaker) (done bo
 		if errors.Is(err, errNoSpeakers) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
 			return said, err
 		}
-		done, what := false, ""
+		done, what := false, fmt.Sprint("not known now: ", err)
 		if err == nil {
 			done, what = look(report)
-		} else {
-			what = "not known now: " + err.Error()
 		}
 		if ctx.Err() == nil && what != said {
 			d.say(what)

@@ -40,9 +40,9 @@ func TestWeightsAreSteady(t *testing.T) {
 		}
 		look(1, 1, "1 1")
 		look(4, 1, "4 1") // its endpoints are still coming
-		time.Sleep(beginning - 1)
+		time.Sleep(beginning - time.Millisecond)
 		look(1, 1, "1 1")
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		look(3, 1, "3 1") // the first change is at once
 		time.Sleep(10 * time.Second)
 		look(4, 1, "3 1")
