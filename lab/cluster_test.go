@@ -129,7 +129,7 @@ func podsReachAPI(t *testing.T, c *Cluster) {
 }
 
 func showLogs(t *testing.T, c *Cluster) {
-	logs := must(t)(c.Kubectl(t.Context(), "logs", "-n", "lab-test", "-l", "app=web", "--prefix"))
+	logs := must(t)(c.Kubectl(t.Context(), "logs", "-n", "lab-test", "-l", "app=web", "--prefix", "--tail=-1"))
 	for _, node := range Nodes() {
 		if !strings.Contains(logs, `on node "`+node.Name+`"`) {
 			t.Errorf("kubectl logs lacks the pod on %s:\n%s", node.Name, logs)
